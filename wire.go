@@ -1,0 +1,116 @@
+package latchkey
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// TokenSet is the answer to a sign-in and to a refresh. It may hold secrets: never log
+// one.
+type TokenSet struct {
+	SessionToken     string    `json:"sessionToken,omitempty" description:"JWT (typ at+jwt) that applications verify locally."`
+	SessionExpiresAt time.Time `json:"sessionExpiresAt"`
+	RefreshToken     string    `json:"refreshToken,omitempty" description:"Replaces the token that was presented. Left out when rotate is never."`
+	RefreshExpiresAt time.Time `json:"refreshExpiresAt"`
+	Session          Session   `json:"session"`
+	ServerTime       time.Time `json:"serverTime" description:"The server's clock, to correct the client's."`
+}
+
+// Session is one sign-in on one device, for as long as it lasts.
+type Session struct {
+	ID         string          `json:"id"`
+	User       string          `json:"user"`
+	State      string          `json:"state" enum:"active,ended,expired"`
+	EndReason  string          `json:"endReason,omitempty" description:"Why it ended: logout, revoked, token_reuse, user_disabled, user_deleted, session_limit, key_revoked, …"`
+	CreatedAt  time.Time       `json:"createdAt"`
+	AuthTime   time.Time       `json:"authTime" description:"When the user signed in."`
+	LastSeenAt time.Time       `json:"lastSeenAt" description:"Sign-in or last rotation."`
+	ExpiresAt  time.Time       `json:"expiresAt" description:"When it ends if it isn't refreshed."`
+	EndedAt    *time.Time      `json:"endedAt,omitempty"`
+	AMR        []string        `json:"amr" description:"Authentication methods (RFC 8176 in spirit; values in docs/tokens.md)."`
+	Device     Device          `json:"device"`
+	Claims     json.RawMessage `json:"claims,omitempty" description:"Secure custom claims, top level in tokens."`
+	NSec       json.RawMessage `json:"nsec,omitempty" description:"Custom claims that an untrusted client asked for."`
+	Current    bool            `json:"current,omitempty" description:"True for the session that asks."`
+}
+
+// Device is where a session lives, as far as it is known.
+type Device struct {
+	Name      string `json:"name,omitempty" description:"Such as Firefox on Linux; taken from userAgent when not given."`
+	IP        string `json:"ip,omitempty"`
+	UserAgent string `json:"userAgent,omitempty"`
+}
+
+// Trace is the record of what was decided about a session.
+type Trace struct {
+	Session Session      `json:"session"`
+	Entries []TraceEntry `json:"entries" description:"Oldest first."`
+	Dropped int          `json:"dropped" description:"Older entries that are no longer kept."`
+}
+
+// TraceEntry is one decision, or several equal ones in a row.
+type TraceEntry struct {
+	At      time.Time  `json:"at"`
+	Rule    string     `json:"rule" enum:"create,replay,rotate,recover,adopt,theft,stale,confirm,revoked,expired,limited,read,foreign,end" description:"The rule that decided; docs/rotation.md explains each."`
+	Why     string     `json:"why" description:"The rule in a sentence."`
+	Token   string     `json:"token,omitempty" description:"Id (rid) of the refresh token that was presented. Not a token."`
+	Issued  string     `json:"issued,omitempty" description:"Id (rid) of the refresh token that was handed out."`
+	Network string     `json:"network,omitempty" description:"The /24 or /48 network the request came from."`
+	Agent   string     `json:"agent,omitempty" description:"Browser and system family."`
+	Count   int        `json:"count" description:"How many equal decisions in a row this entry stands for."`
+	LastAt  *time.Time `json:"lastAt,omitempty" description:"The last of them, when there were several."`
+}
+
+// User is a subject of sessions.
+type User struct {
+	ID        string    `json:"id"`
+	LoginIDs  []string  `json:"loginIds"`
+	Name      string    `json:"name,omitempty"`
+	Email     string    `json:"email,omitempty"`
+	Phone     string    `json:"phone,omitempty"`
+	Status    string    `json:"status" enum:"enabled,disabled"`
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// SigningKey is a key of a project, without its private part.
+type SigningKey struct {
+	ID          string     `json:"id" description:"The kid of the JWK."`
+	Algorithm   string     `json:"algorithm" enum:"ES256,EdDSA,RS256"`
+	State       string     `json:"state" enum:"next,active,retired,revoked"`
+	CreatedAt   time.Time  `json:"createdAt"`
+	ActivatesAt *time.Time `json:"activatesAt,omitempty" description:"When a next key starts to sign."`
+	ActivatedAt *time.Time `json:"activatedAt,omitempty"`
+	RetiredAt   *time.Time `json:"retiredAt,omitempty"`
+	GoneAt      *time.Time `json:"goneAt,omitempty" description:"When it leaves the JWKS: the last token it signed has ended by then."`
+}
+
+// ManagementKey is a credential of an application, without its secret.
+type ManagementKey struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	Kind      string     `json:"kind" enum:"mgmt,verify"`
+	Scopes    []string   `json:"scopes"`
+	Networks  []string   `json:"networks" description:"Networks (CIDR) it may be used from; empty for all."`
+	CreatedAt time.Time  `json:"createdAt"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+// NewManagementKey is the only answer that shows the secret of a key.
+type NewManagementKey struct {
+	Key    ManagementKey `json:"key"`
+	Secret string        `json:"secret" description:"Shown once; only a digest is kept."`
+}
+
+// Event is one entry of the audit log.
+type Event struct {
+	ID        string         `json:"id"`
+	At        time.Time      `json:"at"`
+	Type      string         `json:"type"`
+	Actor     string         `json:"actor" description:"Who did it: system, cli, user:…, key:…"`
+	Session   string         `json:"session,omitempty"`
+	User      string         `json:"user,omitempty"`
+	IP        string         `json:"ip,omitempty"`
+	RequestID string         `json:"requestId,omitempty"`
+	Data      map[string]any `json:"data,omitempty"`
+}
