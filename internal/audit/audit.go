@@ -1,0 +1,128 @@
+// Package audit owns the vocabulary of events and their shape. An event is written in
+// the transaction of the change that it reports, by the store verb that makes the
+// change, so there is no change without its event and no event without its change.
+// The package doesn't decide what happens; it says how it is called.
+package audit
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Type names what happened.
+type Type string
+
+// The vocabulary. Ordinary refreshes are not events: each session's trace has them.
+const (
+	ProjectCreated       Type = "project.created"
+	SettingsChanged      Type = "settings.changed"
+	UserCreated          Type = "user.created"
+	UserUpdated          Type = "user.updated"
+	UserDisabled         Type = "user.disabled"
+	UserEnabled          Type = "user.enabled"
+	UserDeleted          Type = "user.deleted"
+	SessionCreated       Type = "session.created"
+	SessionEnded         Type = "session.ended"
+	SessionClaims        Type = "session.claims_changed"
+	SessionsEnded        Type = "sessions.ended" // many at once: of a user, or by filter
+	RefreshRecovered     Type = "session.refresh_recovered"
+	TokenReuse           Type = "session.token_reuse"
+	ReplayForeign        Type = "session.replay_foreign"
+	KeyCreated           Type = "key.created"
+	KeyActivated         Type = "key.activated"
+	KeyRetired           Type = "key.retired"
+	KeyRemoved           Type = "key.removed"
+	KeyRevoked           Type = "key.revoked"
+	ManagementKeyCreated Type = "management_key.created"
+	ManagementKeyRotated Type = "management_key.rotated"
+	ManagementKeyDeleted Type = "management_key.deleted"
+)
+
+// Types returns the whole vocabulary, in the order above.
+func Types() []Type {
+	return []Type{ProjectCreated, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
+		SessionCreated, SessionEnded, SessionClaims, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
+		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
+		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted}
+}
+
+// Actor says who caused a change: "system", "cli", "user:usr_…" or "key:mk_…".
+type Actor string
+
+// The actors without an identifier.
+const (
+	System Actor = "system"
+	CLI    Actor = "cli"
+)
+
+// UserActor is a user who acts with a token of their own.
+func UserActor(u id.User) Actor { return Actor("user:" + u.String()) }
+
+// KeyActor is an application that acts with a management key.
+func KeyActor(k id.ManagementKey) Actor { return Actor("key:" + k.String()) }
+
+// Origin is who asked for a change and from where; it goes into every event of it.
+type Origin struct {
+	Actor     Actor
+	IP        string // as text; "" when there is none
+	RequestID string
+}
+
+// Event is one entry of the audit log. Data holds plain values only and never a
+// secret.
+type Event struct {
+	ID      id.Event
+	Project id.Project
+	At      time.Time
+	Type    Type
+	Origin
+	Session id.Session     // zero when none is concerned
+	User    id.User        // zero when none is concerned
+	Data    map[string]any // values that encoding/json keeps: strings, float64, bool, nil, lists and maps of these
+}
+
+// New returns an event made at now, with an identifier of its own.
+func New(project id.Project, now time.Time, t Type, o Origin) Event {
+	return Event{ID: id.NewEvent(now), Project: project, At: now, Type: t, Origin: o}
+}
+
+// Of says which session and user the event concerns.
+func (e Event) Of(s id.Session, u id.User) Event {
+	e.Session, e.User = s, u
+	return e
+}
+
+// With adds a value to Data.
+func (e Event) With(name string, value any) Event {
+	data := make(map[string]any, len(e.Data)+1)
+	for k, v := range e.Data {
+		data[k] = v
+	}
+	data[name] = value
+	e.Data = data
+	return e
+}
+
+// Query selects events, newest first. Zero members don't restrict.
+type Query struct {
+	Project id.Project
+	Types   []Type
+	Session id.Session
+	User    id.User
+	From    time.Time // inclusive
+	To      time.Time // exclusive
+	Before  id.Event  // only events older than this one: the last of the page before
+	Limit   int       // at least 1
+}
+
+// Store reads the log and forgets old entries. Writing is part of other stores' verbs.
+type Store interface {
+	// List returns at most q.Limit events, newest first (descending ID).
+	List(ctx context.Context, q Query) ([]Event, error)
+
+	// Sweep removes at most limit events of all projects that happened before
+	// cutoff, and returns how many it removed. Fewer than limit means none is left.
+	Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error)
+}

@@ -1,0 +1,154 @@
+// Package directory owns who is known: projects, their users, and the management keys
+// of their applications. It doesn't know sessions; disabling or deleting a user ends
+// sessions because every refresh looks at the user's row in its own transaction.
+package directory
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+)
+
+// Project is one application with users, keys and settings of its own.
+type Project struct {
+	ID        id.Project
+	Name      string
+	Settings  latchkey.Settings
+	Version   int64 // grows by one with every change of settings or signing keys
+	Epoch     int64 // grows when all sessions are ended at once
+	CreatedAt time.Time
+	// SealedMAC is the key under which opaque refresh tokens are authenticated,
+	// sealed by the master key with the context MACContext(ID).
+	SealedMAC []byte
+}
+
+// MACContext is what a project's SealedMAC is bound to.
+func MACContext(p id.Project) string { return "mac:" + p.String() }
+
+// ProjectStore keeps projects.
+type ProjectStore interface {
+	// Insert adds p, with Version 1 and Epoch 0, and the event.
+	Insert(ctx context.Context, p Project, e audit.Event) error
+
+	// Find returns fault.NotFound for an unknown project.
+	Find(ctx context.Context, p id.Project) (Project, error)
+
+	// Version returns Project.Version alone; fault.NotFound for an unknown project.
+	Version(ctx context.Context, p id.Project) (int64, error)
+
+	// List returns at most limit projects with an ID greater than after, ascending.
+	List(ctx context.Context, after id.Project, limit int) ([]Project, error)
+
+	// ChangeSettings replaces the settings if the version is still the given one and
+	// increases it; otherwise it changes nothing and returns fault.Conflict.
+	ChangeSettings(ctx context.Context, p id.Project, version int64, s latchkey.Settings, e audit.Event) error
+}
+
+// Status is whether a user may have sessions.
+type Status string
+
+// The states of a user.
+const (
+	Enabled  Status = "enabled"
+	Disabled Status = "disabled"
+)
+
+// User is a subject of sessions.
+type User struct {
+	ID       id.User
+	Project  id.Project
+	LoginIDs []string // at least one; each unique in the project
+	Name     string
+	Email    string
+	Phone    string
+	Status   Status
+	// Epoch grows when all of the user's sessions are ended at once: a session holds
+	// the epoch of its creation and is dead when the user's is greater.
+	Epoch     int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// UserStore keeps users.
+type UserStore interface {
+	// Insert adds u. A login id that another user of the project has is
+	// fault.Conflict, and nothing is added.
+	Insert(ctx context.Context, u User, e audit.Event) error
+
+	// Find returns fault.NotFound for a user that the project doesn't have.
+	Find(ctx context.Context, p id.Project, u id.User) (User, error)
+
+	// FindByLogin is like Find, by any of the login ids, compared byte for byte.
+	FindByLogin(ctx context.Context, p id.Project, loginID string) (User, error)
+
+	// List returns at most limit users with an ID greater than after, ascending.
+	List(ctx context.Context, p id.Project, after id.User, limit int) ([]User, error)
+
+	// Change reads the user, hands a copy to change, and writes what change returns,
+	// with the events, in one transaction. change may be called more than once and
+	// must be pure; ID, Project and CreatedAt stay as they were. An error of change
+	// is returned as it is and nothing is written. Unknown user: fault.NotFound; a
+	// login id that another user has: fault.Conflict.
+	Change(ctx context.Context, p id.Project, u id.User, change func(User) (User, []audit.Event, error)) (User, error)
+
+	// Delete removes the user. Sessions of the user are refused from then on, since
+	// their user is gone. Unknown user: fault.NotFound.
+	Delete(ctx context.Context, p id.Project, u id.User, e audit.Event) error
+}
+
+// Scope is something a management key may do.
+type Scope string
+
+// The scopes. A management key without scopes has all; a verify key only ScopeVerify.
+const (
+	ScopeSessions Scope = "sessions"
+	ScopeUsers    Scope = "users"
+	ScopeSettings Scope = "settings"
+	ScopeKeys     Scope = "keys"
+	ScopeEvents   Scope = "events"
+	ScopeVerify   Scope = "verify"
+)
+
+// Scopes returns all scopes.
+func Scopes() []Scope {
+	return []Scope{ScopeSessions, ScopeUsers, ScopeSettings, ScopeKeys, ScopeEvents, ScopeVerify}
+}
+
+// ManagementKey is a credential of an application. The secret itself isn't kept.
+type ManagementKey struct {
+	ID        id.ManagementKey
+	Project   id.Project
+	Name      string
+	Kind      secret.KeyKind
+	Scopes    []Scope
+	Networks  []netip.Prefix // empty: from anywhere
+	Digest    secret.Digest
+	CreatedAt time.Time
+	ExpiresAt time.Time // zero: never
+}
+
+// ManagementKeyStore keeps management keys.
+type ManagementKeyStore interface {
+	// Insert adds k.
+	Insert(ctx context.Context, k ManagementKey, e audit.Event) error
+
+	// FindByDigest returns the key of any project whose secret has this digest;
+	// fault.NotFound when there is none.
+	FindByDigest(ctx context.Context, d secret.Digest) (ManagementKey, error)
+
+	// List returns at most limit keys of the project with an ID greater than after,
+	// ascending.
+	List(ctx context.Context, p id.Project, after id.ManagementKey, limit int) ([]ManagementKey, error)
+
+	// Rotate replaces the digest of a key, so that its old secret ends at once;
+	// fault.NotFound for a key that the project doesn't have.
+	Rotate(ctx context.Context, p id.Project, k id.ManagementKey, d secret.Digest, e audit.Event) (ManagementKey, error)
+
+	// Delete removes a key; fault.NotFound for a key that the project doesn't have.
+	Delete(ctx context.Context, p id.Project, k id.ManagementKey, e audit.Event) error
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Refresh is what a store needs to run a refresh in one transaction.
+type Refresh struct {
+	Project id.Project
+	Session id.Session
+	// Version is the project version that Request.Policy and the check of the token
+	// come from. A store whose project row has another one decides nothing and
+	// returns ErrVersion, so that no cached policy or key outlives its change.
+	Version    int64
+	SigningKey id.Key // signs a token that the refresh makes
+	Request    Request
+	Origin     audit.Origin
+}
+
+// Apply runs Decide on a row, appends the decision to the trace and returns the events
+// to be written with it. It is pure. Stores call it inside the transaction; the row it
+// returns differs from the one given in every case, since the trace does.
+func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.Event) {
+	now = Instant(now)
+	before := row.State
+	var v Verdict
+	row.State, v = Decide(row.State, u, f.Request, now)
+	if v.Made() {
+		row.SigningKey = f.SigningKey
+	}
+	issued := id.Refresh{}
+	if v.Issues() && v.Rule != Read {
+		issued = row.Newest
+	}
+	row.Trace = row.Trace.Add(Entry{
+		At: now, Rule: v.Rule, Foreign: v.Foreign, Token: f.Request.Token, Issued: issued, Context: f.Request.Context,
+	})
+	return row, v, events(row, before, v, f, now)
+}
+
+func events(row Row, before State, v Verdict, f Refresh, now time.Time) []audit.Event {
+	event := func(t audit.Type) audit.Event {
+		return audit.New(row.Project, now, t, f.Origin).Of(row.ID, row.User).
+			With("presented", f.Request.Token.String()).
+			With("network", network(f.Request.Context)).With("agent", f.Request.Context.Agent)
+	}
+	var out []audit.Event
+	if v.Foreign {
+		out = append(out, event(audit.ReplayForeign).
+			With("rotatedFromNetwork", network(before.Context)).With("rotatedFromAgent", before.Context.Agent))
+	}
+	switch v.Rule {
+	case Recover:
+		out = append(out, event(audit.RefreshRecovered).With("ageSeconds", v.Age.Seconds()).
+			With("recoveries", float64(row.Recoveries)))
+	case Theft:
+		out = append(out, event(audit.TokenReuse).
+			With("newest", before.Newest.String()).With("rotatedAt", before.RotatedAt.Format(time.RFC3339Nano)).
+			With("rotatedFromNetwork", network(before.Context)).With("rotatedFromAgent", before.Context.Agent),
+			event(audit.SessionEnded).With("reason", string(Reused)))
+	}
+	return out
+}
+
+func network(c Context) string {
+	if !c.Network.IsValid() {
+		return ""
+	}
+	return c.Network.String()
+}
+
+// Err is the refusal that a verdict means for a session in state s, nil when it hands
+// out tokens.
+func (v Verdict) Err(s State) error {
+	switch v.Rule {
+	case Theft:
+		return fault.New(fault.TokenReuse, "This refresh token was already replaced. Two holders of the session are proven, so it was ended; sign in again.")
+	case Revoked:
+		if s.EndReason == Reused {
+			return fault.New(fault.TokenReuse, "The session was ended because one of its refresh tokens was used by two holders; sign in again.")
+		}
+		return fault.New(fault.SessionRevoked, "The session was ended; sign in again.")
+	case RanOut:
+		return fault.New(fault.SessionExpired, "The session has run out; sign in again.")
+	case Stale:
+		return fault.New(fault.RequestExpired, "The request was composed too long ago to be judged; compose a new one with the token you hold now.")
+	case Limited:
+		return fault.New(fault.RateLimited, "The session was refreshed too often; keep the tokens you have and try again later.").After(v.RetryAfter)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+// Package session owns the session: one refresh-token family, everything that follows
+// from one sign-in on one device. It decides what a presented refresh token means
+// (Decide), ends sessions, lists them and keeps their trace. It doesn't know how tokens
+// look (package token) nor how rows are stored (packages below store).
+//
+// The state is O(1) however often a session is refreshed: the id of the last confirmed
+// refresh token, P, and of its newest child, N. Lineage travels inside the tokens.
+//
+//	Insert ──▶ live ──Rotate──▶ live (P, N move on, or stay: replay)
+//	            │ └──── End, theft, epoch bump, user gone ──▶ ended
+//	            └────── absolute or idle time is over ──────▶ expired
+//	ended, expired ──Sweep──▶ (gone)
+package session
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Reason is why a session ended.
+type Reason string
+
+// The reasons.
+const (
+	Logout       Reason = "logout"
+	Ended        Reason = "revoked" // by the management API or the command line
+	Reused       Reason = "token_reuse"
+	UserDisabled Reason = "user_disabled"
+	UserDeleted  Reason = "user_deleted"
+	OverLimit    Reason = "session_limit"
+	Superseded   Reason = "superseded" // its user or project ended all sessions at once
+	KeyRevoked   Reason = "key_revoked"
+)
+
+// Context is where a request came from, coarse enough to be stable for one holder.
+// Zero members are unknown and never count as different.
+type Context struct {
+	Network netip.Prefix // a /24 or a /48
+	Agent   string       // browser and system family
+}
+
+// foreign reports whether two contexts can't be of one holder at one place.
+func (c Context) foreign(to Context) bool {
+	return c.Network.IsValid() && to.Network.IsValid() && c.Network != to.Network ||
+		c.Agent != "" && to.Agent != "" && c.Agent != to.Agent
+}
+
+// State is what decides. It is comparable, and all its times are UTC in whole
+// milliseconds without a monotonic reading, so that equal states are == after any
+// store. Zero times mean "never".
+type State struct {
+	Parent    id.Refresh // P: the last confirmed token; zero before the first rotation
+	Newest    id.Refresh // N: the newest child of P
+	RotatedAt time.Time  // when N was made; the reuse window is anchored here
+	Confirmed bool       // N is known to have reached its holder
+
+	CreatedAt  time.Time
+	AbsoluteAt time.Time // ends then, whatever happens
+	IdleAt     time.Time // ends then unless refreshed; zero: no idle timeout
+	EndedAt    time.Time // zero: not ended
+	EndReason  Reason
+
+	// The epochs of user and project when the session was made. A greater one there
+	// means that all older sessions were ended at once.
+	UserEpoch    int64
+	ProjectEpoch int64
+
+	LimitFrom  time.Time // start of the current policy.LimitWindow
+	LimitCount int       // rotations in it
+
+	Recoveries     int
+	ForeignReplays int
+	Context        Context // of the request that made N
+}
+
+// ExpiresAt is when the session runs out if it isn't refreshed.
+func (s State) ExpiresAt() time.Time {
+	if !s.IdleAt.IsZero() && s.IdleAt.Before(s.AbsoluteAt) {
+		return s.IdleAt
+	}
+	return s.AbsoluteAt
+}
+
+// OverAt is when the session ended or will run out: the key of Sweep.
+func (s State) OverAt() time.Time {
+	if !s.EndedAt.IsZero() && s.EndedAt.Before(s.ExpiresAt()) {
+		return s.EndedAt
+	}
+	return s.ExpiresAt()
+}
+
+// Subject is what the rows of the session's user and project say. A store reads it in
+// the transaction of the decision, so that no refresh overtakes a revocation.
+type Subject struct {
+	UserKnown    bool // false: the user was deleted
+	UserEnabled  bool
+	UserEpoch    int64
+	ProjectEpoch int64
+}
+
+// dead returns why all sessions of the subject that are as old as s are over, or "".
+func (u Subject) dead(s State) Reason {
+	switch {
+	case !u.UserKnown:
+		return UserDeleted
+	case !u.UserEnabled:
+		return UserDisabled
+	case u.UserEpoch > s.UserEpoch, u.ProjectEpoch > s.ProjectEpoch:
+		return Superseded
+	}
+	return ""
+}
+
+// Row is a session as it is stored.
+type Row struct {
+	ID      id.Session
+	Project id.Project
+	User    id.User
+	State
+	Profile
+	Trace Trace
+}
+
+// Profile is what is known of a session and decides nothing about refreshes.
+type Profile struct {
+	AuthTime    time.Time // of the sign-in; survives rotation
+	AMR         []string
+	Audience    []string        // added to aud for this session
+	Claims      json.RawMessage // secure custom claims: a JSON object, or nil
+	NSec        json.RawMessage // claims that an untrusted client asked for: a JSON object, or nil
+	ClaimsEpoch int64           // grows when the claims change while the session lives
+	SigningKey  id.Key          // signed N, so that a replay signs it again with the same key
+	Device      Device
+}
+
+// Device is where the session lives, for people to recognise it.
+type Device struct {
+	Name      string // at most 100 bytes
+	IP        string // at most 45 bytes
+	UserAgent string // at most 256 bytes
+}
+
+// Status is how a session looks from outside at a time.
+type Status string
+
+// The statuses.
+const (
+	Active  Status = "active"
+	Over    Status = "ended"
+	Expired Status = "expired"
+)
+
+// Status returns the status at now and, for an ended session, why.
+func (r Row) Status(u Subject, now time.Time) (Status, Reason) {
+	if !r.EndedAt.IsZero() {
+		return Over, r.EndReason
+	}
+	if why := u.dead(r.State); why != "" {
+		return Over, why
+	}
+	if !now.Before(r.ExpiresAt()) {
+		return Expired, ""
+	}
+	return Active, ""
+}
+
+// Instant returns t as State keeps times: UTC, whole milliseconds, no monotonic
+// reading.
+func Instant(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMilli(t.UnixMilli()).UTC()
+}

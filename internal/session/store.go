@@ -1,0 +1,108 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// ErrVersion is returned by a store when the project has changed since the caller read
+// it. The caller reads it again and repeats the call.
+var ErrVersion = errors.New("the project's settings or keys have changed")
+
+// Admission is what a new session does to the others of its user.
+type Admission struct {
+	EndOthers bool // end all others of the user, atomically with the insert
+	Max       int  // live sessions the user may have, the new one included; 0: no limit
+	Deny      bool // over Max: fault.Conflict, instead of ending the oldest (reason OverLimit)
+}
+
+// Ending says why sessions end and who wanted it.
+type Ending struct {
+	Reason Reason
+	Origin audit.Origin
+}
+
+// Store keeps single sessions. The store's clock is the only one: one reading per
+// transaction, Instant of it, for everything decided in it. A verb that returns nil has
+// made its change durable.
+type Store interface {
+	// Insert adds a session whose user must exist, be enabled and belong to the
+	// project; otherwise fault.NotFound or fault.Conflict ("disabled") and nothing
+	// is added. UserEpoch and ProjectEpoch of the row are set by the store from the
+	// rows it reads in the transaction; with EndOthers the user's epoch grows first.
+	// A project version other than version is ErrVersion.
+	Insert(ctx context.Context, row Row, version int64, a Admission, events ...audit.Event) (Row, error)
+
+	// Find returns the session and its subject; fault.NotFound when the project has
+	// no such session. It sees every change that a verb has acknowledged.
+	Find(ctx context.Context, p id.Project, s id.Session) (Row, Subject, error)
+
+	// Rotate runs Apply on the session in one transaction and writes what it
+	// returns, row and events. An unknown session is fault.NotFound. Several calls
+	// for one session are decided one after the other. The verdict may be a
+	// refusal: that is no error of Rotate.
+	Rotate(ctx context.Context, f Refresh) (Row, Verdict, error)
+
+	// Confirm runs Arrived on the session, in one transaction with its trace entry
+	// (rule Confirm). It reports whether N is confirmed afterwards; a session that
+	// isn't live is left alone. Unknown session: fault.NotFound.
+	Confirm(ctx context.Context, p id.Project, s id.Session, token id.Refresh, window time.Duration) (bool, error)
+
+	// SetClaims replaces the custom claims of a live session and adds one to
+	// ClaimsEpoch. Unknown session: fault.NotFound; one that isn't active:
+	// fault.SessionRevoked or fault.SessionExpired.
+	SetClaims(ctx context.Context, p id.Project, s id.Session, claims, nsec json.RawMessage, e audit.Event) (Row, error)
+
+	// End ends one session, with event audit.SessionEnded and a trace entry (rule
+	// End). It reports whether the session was active until now; ending an ended or
+	// expired one changes nothing. Unknown session: fault.NotFound.
+	End(ctx context.Context, p id.Project, s id.Session, e Ending) (bool, error)
+}
+
+// Filter selects sessions of a project. Zero members don't restrict.
+type Filter struct {
+	Project     id.Project
+	User        id.User
+	Status      Status
+	CreatedFrom time.Time // inclusive
+	CreatedTo   time.Time // exclusive
+	IP          netip.Prefix
+	SigningKey  id.Key     // signed the newest refresh token
+	After       id.Session // List: older than this one; EndMatching: greater than this one
+	Limit       int        // at least 1
+}
+
+// BulkStore is for many sessions at once.
+type BulkStore interface {
+	// List returns at most f.Limit sessions, newest first (descending ID), with the
+	// subject of each at the same index.
+	List(ctx context.Context, f Filter) ([]Row, []Subject, error)
+
+	// Count returns how many sessions match f; After and Limit are ignored.
+	Count(ctx context.Context, f Filter) (int, error)
+
+	// EndAll ends all sessions of a user, or of the project when user is zero, by
+	// growing an epoch: one write, however many sessions. The session keep, if not
+	// zero, is spared when it is active. It returns how many active sessions of the
+	// user ended (for a whole project 0: they aren't counted) and writes one event
+	// audit.SessionsEnded with data reason and count. Unknown user or project:
+	// fault.NotFound.
+	EndAll(ctx context.Context, p id.Project, user id.User, keep id.Session, e Ending) (int, error)
+
+	// EndMatching ends active sessions that match f, in ascending order of ID from
+	// f.After, looking at no more than f.Limit rows in one transaction, so that
+	// refreshes pass between two calls. It returns how many ended and where to go
+	// on, zero when it has seen all. f.Status is ignored. One event
+	// audit.SessionsEnded with data reason and count, when any ended.
+	EndMatching(ctx context.Context, f Filter, e Ending) (ended int, next id.Session, err error)
+
+	// Sweep removes at most limit sessions of all projects that were over before
+	// cutoff (State.OverAt), and returns how many. Fewer than limit: none is left.
+	Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error)
+}
