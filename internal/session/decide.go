@@ -48,6 +48,7 @@ type Request struct {
 type Verdict struct {
 	Rule       Rule
 	Foreign    bool          // Replay or Theft: the context differs from that of the rotation
+	At         time.Time     // when it was decided, by the store's clock
 	Age        time.Duration // since the last rotation
 	RetryAfter time.Duration // Limited: when the next rotation is allowed
 }
@@ -72,7 +73,7 @@ func (v Verdict) Made() bool { return v.Rule == Rotate || v.Rule == Recover || v
 // proof of the key is missing or by another key: without a change of state, since a
 // thief without the key can do nothing with the token.
 func Decide(s State, u Subject, r Request, now time.Time) (State, Verdict) {
-	v := Verdict{Age: now.Sub(s.RotatedAt)}
+	v := Verdict{At: now, Age: now.Sub(s.RotatedAt)}
 	switch {
 	case !s.EndedAt.IsZero():
 		v.Rule = Revoked
