@@ -1,0 +1,40 @@
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+)
+
+// macLen is the length of the key that authenticates opaque refresh tokens
+// (HMAC-SHA256).
+const macLen = 32
+
+// CreateProject adds a project with default settings. It has no signing key yet: the
+// key life cycle makes its first one (key.Service.Tend).
+func (s *Service) CreateProject(ctx context.Context, name string, master *secret.Ring, o audit.Origin) (Project, error) {
+	if name == "" || !plain(name, maxName) {
+		return Project{}, fault.New(fault.Invalid, "The project can't be made like this.").
+			WithFields(fault.Field{Pointer: "/name", Code: "format", Detail: "A name of 1 to 200 characters is wanted."})
+	}
+	now := s.now()
+	p := Project{ID: id.NewProject(now), Name: name, Settings: policy.Defaults(), Version: 1, CreatedAt: millis(now)}
+	mac := make([]byte, macLen)
+	rand.Read(mac)
+	p.SealedMAC = master.Seal(mac, MACContext(p.ID))
+	return p, s.projects.Insert(ctx, p, audit.New(p.ID, now, audit.ProjectCreated, o).With("name", name))
+}
+
+// Projects lists projects, ascending.
+func (s *Service) Projects(ctx context.Context, after id.Project, limit int) ([]Project, error) {
+	return s.projects.List(ctx, after, limit)
+}
+
+// millis returns t as stores keep times: UTC in whole milliseconds.
+func millis(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -1,0 +1,193 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+)
+
+// Deps is what a Service stands on.
+type Deps struct {
+	Projects ProjectStore
+	Users    UserStore
+	Keys     ManagementKeyStore
+	Now      func() time.Time
+}
+
+// Service is the directory's use cases. It is safe for concurrent use.
+type Service struct {
+	projects ProjectStore
+	users    UserStore
+	keys     ManagementKeyStore
+	now      func() time.Time
+}
+
+// New returns a Service. All members of d are needed.
+func New(d Deps) (*Service, error) {
+	if d.Projects == nil || d.Users == nil || d.Keys == nil || d.Now == nil {
+		return nil, errors.New("directory: a dependency is missing")
+	}
+	return &Service{projects: d.Projects, users: d.Users, keys: d.Keys, now: d.Now}, nil
+}
+
+// attempts is how often a change is repeated that lost against a concurrent one.
+const attempts = 5
+
+// Project returns a project; fault.NotFound for an unknown one.
+func (s *Service) Project(ctx context.Context, p id.Project) (Project, error) {
+	return s.projects.Find(ctx, p)
+}
+
+// Settings returns the settings of a project, their warnings and version.
+func (s *Service) Settings(ctx context.Context, p id.Project) (latchkey.SettingsAnswer, error) {
+	project, err := s.projects.Find(ctx, p)
+	if err != nil {
+		return latchkey.SettingsAnswer{}, err
+	}
+	warnings, err := policy.Check(project.Settings)
+	if err != nil {
+		// Ranges may have become narrower since: show what is stored all the same.
+		warnings = append(warnings, latchkey.Warning{Detail: "The stored settings are outside today's ranges: " + err.Error()})
+	}
+	return answer(project.Settings, warnings, project.Version), nil
+}
+
+func answer(s latchkey.Settings, warnings []latchkey.Warning, version int64) latchkey.SettingsAnswer {
+	if warnings == nil {
+		warnings = []latchkey.Warning{}
+	}
+	return latchkey.SettingsAnswer{Settings: s, Warnings: warnings, Version: version}
+}
+
+// ChangeSettings applies a JSON merge patch. The result is checked whole; when anything
+// is wrong nothing changes and every problem is reported.
+func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte, o audit.Origin) (latchkey.SettingsAnswer, error) {
+	for range attempts {
+		project, err := s.projects.Find(ctx, p)
+		if err != nil {
+			return latchkey.SettingsAnswer{}, err
+		}
+		settings, err := policy.Patch(project.Settings, patch)
+		if err != nil {
+			return latchkey.SettingsAnswer{}, err
+		}
+		warnings, err := policy.Check(settings)
+		if err != nil {
+			return latchkey.SettingsAnswer{}, err
+		}
+		e := audit.New(p, s.now(), audit.SettingsChanged, o).With("patch", string(patch))
+		err = s.projects.ChangeSettings(ctx, p, project.Version, settings, e)
+		if err == nil {
+			return answer(settings, warnings, project.Version+1), nil
+		}
+		if fault.KindOf(err) != fault.Conflict {
+			return latchkey.SettingsAnswer{}, err
+		}
+	}
+	return latchkey.SettingsAnswer{}, fault.New(fault.Conflict, "The settings are being changed by others; try again.")
+}
+
+// NewKey is a management key to be made.
+type NewKey struct {
+	Name     string
+	Kind     secret.KeyKind
+	Scopes   []Scope // none: all that its kind may have
+	Networks []netip.Prefix
+	Lifetime time.Duration // 0: without end
+}
+
+// CreateKey makes a management key and returns its secret, which isn't kept.
+func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, o audit.Origin) (ManagementKey, secret.Text, error) {
+	if err := in.check(); err != nil {
+		return ManagementKey{}, secret.Text{}, err
+	}
+	now := s.now()
+	clear := secret.NewKey(in.Kind)
+	k := ManagementKey{
+		ID: id.NewManagementKey(now), Project: p, Name: in.Name, Kind: in.Kind, Scopes: in.Scopes, Networks: in.Networks,
+		Digest: clear.Digest(), CreatedAt: now.UTC().Truncate(time.Millisecond),
+	}
+	if in.Lifetime > 0 {
+		k.ExpiresAt = k.CreatedAt.Add(in.Lifetime)
+	}
+	e := audit.New(p, now, audit.ManagementKeyCreated, o).With("key", k.ID.String()).With("kind", string(k.Kind)).With("name", k.Name)
+	if err := s.keys.Insert(ctx, k, e); err != nil {
+		return ManagementKey{}, secret.Text{}, err
+	}
+	return k, clear, nil
+}
+
+// Key finds the management key that a secret opens, and checks that it may be used now
+// from ip for a project. A secret that can't be a key never reaches the store. Errors
+// are fault.Unauthenticated or fault.Forbidden.
+func (s *Service) Key(ctx context.Context, p id.Project, clear secret.Text, ip netip.Addr, scope Scope) (ManagementKey, error) {
+	kind, err := secret.ParseKey(clear)
+	if err != nil {
+		return ManagementKey{}, fault.New(fault.Unauthenticated, "A management key of this project is wanted as Bearer credential; this isn't one.")
+	}
+	k, err := s.keys.FindByDigest(ctx, clear.Digest())
+	if fault.KindOf(err) == fault.NotFound || err == nil && (k.Project != p || k.Kind != kind) {
+		return ManagementKey{}, fault.New(fault.Unauthenticated, "This project has no such management key.")
+	}
+	if err != nil {
+		return ManagementKey{}, err
+	}
+	if !k.ExpiresAt.IsZero() && !s.now().Before(k.ExpiresAt) {
+		return ManagementKey{}, fault.New(fault.Unauthenticated, "The management key has expired.")
+	}
+	if !k.admits(ip) {
+		return ManagementKey{}, fault.New(fault.Forbidden, "The management key may not be used from this network.")
+	}
+	if !k.May(scope) {
+		return ManagementKey{}, fault.New(fault.Forbidden, "The management key lacks the scope %q.", scope)
+	}
+	return k, nil
+}
+
+// Keys lists management keys, ascending.
+func (s *Service) Keys(ctx context.Context, p id.Project, after id.ManagementKey, limit int) ([]ManagementKey, error) {
+	return s.keys.List(ctx, p, after, limit)
+}
+
+// RotateKey gives a key a new secret; the old one ends at once.
+func (s *Service) RotateKey(ctx context.Context, p id.Project, k id.ManagementKey, o audit.Origin) (ManagementKey, secret.Text, error) {
+	old, err := s.findKey(ctx, p, k)
+	if err != nil {
+		return ManagementKey{}, secret.Text{}, err
+	}
+	clear := secret.NewKey(old.Kind)
+	e := audit.New(p, s.now(), audit.ManagementKeyRotated, o).With("key", k.String())
+	changed, err := s.keys.Rotate(ctx, p, k, clear.Digest(), e)
+	return changed, clear, err
+}
+
+func (s *Service) findKey(ctx context.Context, p id.Project, k id.ManagementKey) (ManagementKey, error) {
+	for after := (id.ManagementKey{}); ; {
+		page, err := s.keys.List(ctx, p, after, 200)
+		if err != nil {
+			return ManagementKey{}, err
+		}
+		for _, found := range page {
+			if found.ID == k {
+				return found, nil
+			}
+			after = found.ID
+		}
+		if len(page) < 200 {
+			return ManagementKey{}, fault.New(fault.NotFound, "This project has no such management key.")
+		}
+	}
+}
+
+// DeleteKey removes a key; it is refused from then on.
+func (s *Service) DeleteKey(ctx context.Context, p id.Project, k id.ManagementKey, o audit.Origin) error {
+	return s.keys.Delete(ctx, p, k, audit.New(p, s.now(), audit.ManagementKeyDeleted, o).With("key", k.String()))
+}
