@@ -54,10 +54,11 @@ type Store interface {
 	// isn't live is left alone. Unknown session: fault.NotFound.
 	Confirm(ctx context.Context, p id.Project, s id.Session, token id.Refresh, window time.Duration) (bool, error)
 
-	// SetClaims replaces the custom claims of a live session and adds one to
-	// ClaimsEpoch. Unknown session: fault.NotFound; one that isn't active:
+	// SetClaims replaces the custom claims of an active session and adds one to
+	// ClaimsEpoch, if that is still the given one; otherwise fault.Conflict and
+	// nothing happens. Unknown session: fault.NotFound; one that isn't active:
 	// fault.SessionRevoked or fault.SessionExpired.
-	SetClaims(ctx context.Context, p id.Project, s id.Session, claims, nsec json.RawMessage, e audit.Event) (Row, error)
+	SetClaims(ctx context.Context, p id.Project, s id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (Row, error)
 
 	// End ends one session, with event audit.SessionEnded and a trace entry (rule
 	// End). It reports whether the session was active until now; ending an ended or

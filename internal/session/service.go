@@ -1,0 +1,174 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Deps is what a Service stands on.
+type Deps struct {
+	Store Store
+	Bulk  BulkStore
+	Now   func() time.Time
+}
+
+// Service is what is done to sessions besides signing in and refreshing, which mint
+// tokens and are in package token. It is safe for concurrent use.
+type Service struct {
+	store Store
+	bulk  BulkStore
+	now   func() time.Time
+}
+
+// New returns a Service. All members of d are needed.
+func New(d Deps) (*Service, error) {
+	if d.Store == nil || d.Bulk == nil || d.Now == nil {
+		return nil, errors.New("session: a dependency is missing")
+	}
+	return &Service{store: d.Store, bulk: d.Bulk, now: d.Now}, nil
+}
+
+// chunk is how many rows one transaction of EndMatching looks at. Refreshes wait behind
+// it for a few milliseconds at most.
+const chunk = 500
+
+// Found is a session as callers see it.
+type Found struct {
+	Row
+	Status Status
+	Reason Reason // for Over
+}
+
+func (s *Service) found(r Row, u Subject) Found {
+	status, reason := r.Status(u, s.now())
+	return Found{Row: r, Status: status, Reason: reason}
+}
+
+// Get returns a session; fault.NotFound when the project has none such.
+func (s *Service) Get(ctx context.Context, p id.Project, sid id.Session) (Found, error) {
+	row, subject, err := s.store.Find(ctx, p, sid)
+	if err != nil {
+		return Found{}, err
+	}
+	return s.found(row, subject), nil
+}
+
+// List returns at most f.Limit sessions, newest first.
+func (s *Service) List(ctx context.Context, f Filter) ([]Found, error) {
+	rows, subjects, err := s.bulk.List(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Found, len(rows))
+	for i := range rows {
+		out[i] = s.found(rows[i], subjects[i])
+	}
+	return out, nil
+}
+
+// End ends one session. Ending it again changes nothing and is no error; fault.NotFound
+// when the project has none such.
+func (s *Service) End(ctx context.Context, p id.Project, sid id.Session, e Ending) (bool, error) {
+	return s.store.End(ctx, p, sid, e)
+}
+
+// EndOwn ends a session of a user; fault.NotFound when it is somebody else's, so that
+// nobody learns which sessions exist.
+func (s *Service) EndOwn(ctx context.Context, p id.Project, user id.User, sid id.Session, e Ending) error {
+	row, _, err := s.store.Find(ctx, p, sid)
+	if err != nil {
+		return err
+	}
+	if row.User != user {
+		return fault.New(fault.NotFound, "You have no such session.")
+	}
+	_, err = s.store.End(ctx, p, sid, e)
+	return err
+}
+
+// EndUser ends all sessions of a user but keep, and returns how many were active.
+func (s *Service) EndUser(ctx context.Context, p id.Project, user id.User, keep id.Session, e Ending) (int, error) {
+	return s.bulk.EndAll(ctx, p, user, keep, e)
+}
+
+// EndProject ends all sessions of a project at once and returns how many active ones
+// were counted just before.
+func (s *Service) EndProject(ctx context.Context, p id.Project, e Ending) (int, error) {
+	n, err := s.Count(ctx, Filter{Project: p})
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.bulk.EndAll(ctx, p, id.User{}, id.Session{}, e)
+	return n, err
+}
+
+// Count returns how many active sessions match f.
+func (s *Service) Count(ctx context.Context, f Filter) (int, error) {
+	f.Status = Active
+	return s.bulk.Count(ctx, f)
+}
+
+// EndMatching ends the active sessions that match f and were made before the call, in
+// steps that let refreshes pass. When ctx ends it stops between two steps, and returns
+// how many ended until then with the error.
+func (s *Service) EndMatching(ctx context.Context, f Filter, e Ending) (int, error) {
+	if now := s.now(); f.CreatedTo.IsZero() || f.CreatedTo.After(now) {
+		// Without a bound, sign-ins during the call could keep it going for ever. A
+		// millisecond more, because rows keep whole ones.
+		f.CreatedTo = Instant(now).Add(time.Millisecond)
+	}
+	f.Limit = chunk
+	total := 0
+	for {
+		n, next, err := s.bulk.EndMatching(ctx, f, e)
+		total += n
+		if err != nil || next.IsZero() {
+			return total, err
+		}
+		f.After = next
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+	}
+}
+
+// ChangeClaims merges changes into the custom claims of a session: each is a JSON merge
+// patch (RFC 7396), nil for none. The next refresh carries them. fit is asked whether
+// the result fits into the tokens.
+func (s *Service) ChangeClaims(ctx context.Context, p id.Project, sid id.Session, claims, nsec json.RawMessage,
+	fit func(Row) error, o audit.Origin,
+) (Found, error) {
+	for range attempts {
+		row, _, err := s.store.Find(ctx, p, sid)
+		if err != nil {
+			return Found{}, err
+		}
+		epoch := row.ClaimsEpoch
+		if row.Claims, err = claim.Merge(row.Claims, claims, "/claims", true); err != nil {
+			return Found{}, err
+		}
+		if row.NSec, err = claim.Merge(row.NSec, nsec, "/nsec", false); err != nil {
+			return Found{}, err
+		}
+		if err := fit(row); err != nil {
+			return Found{}, err
+		}
+		e := audit.New(p, s.now(), audit.SessionClaims, o).Of(sid, row.User)
+		row, err = s.store.SetClaims(ctx, p, sid, epoch, row.Claims, row.NSec, e)
+		if fault.KindOf(err) == fault.Conflict {
+			continue
+		}
+		return Found{Row: row, Status: Active}, err
+	}
+	return Found{}, fault.New(fault.Conflict, "The claims are being changed by others; try again.")
+}
+
+// attempts is how often a change is repeated that lost against a concurrent one.
+const attempts = 5
