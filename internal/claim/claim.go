@@ -36,9 +36,12 @@ var reserved = strings.Fields(`
 	dct tenants roles permissions nsec su epc dsub act may_act cnf
 	client_id scope scopes entitlements groups events sub_id txn toe`)
 
-// Reserved reports whether a custom claim may not have this name. Letter case doesn't
-// matter: some verifiers match names without it.
-func Reserved(name string) bool { return slices.Contains(reserved, strings.ToLower(name)) }
+// Reserved reports whether a custom claim may not have this name. Names are compared
+// under Unicode case folding: Go's encoding/json, for one, takes "SID" and "ſid" for
+// "sid".
+func Reserved(name string) bool {
+	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
+}
 
 // Parse checks a set of secure custom claims and returns it in canonical form: no
 // insignificant space, members sorted. Empty, null and {} give nil. Every wrong claim

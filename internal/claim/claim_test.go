@@ -31,6 +31,7 @@ func TestParse(t *testing.T) {
 		"string":          {in: `"x"`, kind: fault.Invalid, pointers: []string{"/claims"}},
 		"reserved":        {in: `{"roles":["admin"]}`, kind: fault.ReservedClaim, pointers: []string{"/claims/roles"}},
 		"reserved case":   {in: `{"SUB":"x"}`, kind: fault.ReservedClaim, pointers: []string{"/claims/SUB"}},
+		"reserved folded": {in: `{"ſid":"x","toKen":1}`, kind: fault.ReservedClaim, pointers: []string{"/claims/ſid"}},
 		"empty name":      {in: `{"":1}`, kind: fault.Invalid, pointers: []string{"/claims"}},
 		"control":         {in: `{"a\nb":1}`, kind: fault.Invalid, pointers: []string{"/claims/a\nb"}},
 		"name at limit":   {in: `{"` + strings.Repeat("n", 60) + `":1}`, want: `{"` + strings.Repeat("n", 60) + `":1}`},
