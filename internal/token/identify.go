@@ -1,0 +1,98 @@
+package token
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+// Identity is the live session that a token stands for.
+type Identity struct {
+	Credential
+	Row session.Row
+}
+
+// Identify returns the live session of a session or refresh token, for what its holder
+// may see and do. A refresh token is judged like in a refresh that leaves the lineage
+// alone, so that a stolen one is found out here too. A session token that belongs to
+// the newest refresh token confirms that one (rule g).
+func (s *Service) Identify(ctx context.Context, in Presentation) (Identity, error) {
+	p, c, err := s.read(ctx, in)
+	if err != nil {
+		return Identity{}, err
+	}
+	if c.Kind == RefreshToken {
+		_, row, v, err := s.rotate(ctx, in, true)
+		if err == nil {
+			err = v.Err(row.State)
+		}
+		return Identity{c, row}, err
+	}
+	row, err := s.live(ctx, p, c)
+	if err != nil {
+		return Identity{}, err
+	}
+	if _, arrived := session.Arrived(row.State, c.Token, p.policy.ReuseWindow, s.d.Now()); arrived {
+		if _, err := s.d.Sessions.Confirm(ctx, p.ID, c.Session, c.Token, p.policy.ReuseWindow); err != nil {
+			return Identity{}, err
+		}
+	}
+	return Identity{c, row}, nil
+}
+
+// Read returns the credential in an authentic token, whether its session lives or not.
+func (s *Service) Read(ctx context.Context, in Presentation) (Credential, error) {
+	_, c, err := s.read(ctx, in)
+	return c, err
+}
+
+func (s *Service) read(ctx context.Context, in Presentation) (*project, Credential, error) {
+	p, err := s.current(ctx, in.Project)
+	if err != nil {
+		return nil, Credential{}, err
+	}
+	c, err := p.read(in.Token, SessionToken, RefreshToken)
+	return p, c, err
+}
+
+// live finds the session of a session token that hasn't expired.
+func (s *Service) live(ctx context.Context, p *project, c Credential) (session.Row, error) {
+	now := s.d.Now()
+	row, subject, err := s.d.Sessions.Find(ctx, p.ID, c.Session)
+	if fault.KindOf(err) == fault.NotFound {
+		return session.Row{}, s.gone(c)
+	}
+	if err != nil {
+		return session.Row{}, err
+	}
+	switch status, reason := row.Status(subject, now); {
+	case status == session.Over && reason == session.Reused:
+		return row, fault.New(fault.TokenReuse, "The session was ended because one of its refresh tokens was used by two holders; sign in again.")
+	case status == session.Over:
+		return row, fault.New(fault.SessionRevoked, "The session was ended; sign in again.")
+	case status == session.Expired:
+		return row, fault.New(fault.SessionExpired, "The session has run out; sign in again.")
+	case !now.Before(c.ExpiresAt):
+		return row, fault.New(fault.Unauthenticated, "The session token has expired; refresh the session.")
+	}
+	return row, nil
+}
+
+// Acknowledge records that the newest refresh token was kept by its holder (rule g). It
+// reports false inside the reuse window, when nothing can be said for sure yet, and for
+// a token that isn't the newest.
+func (s *Service) Acknowledge(ctx context.Context, in Presentation) (bool, error) {
+	who, err := s.Identify(ctx, in)
+	if err != nil {
+		return false, err
+	}
+	p, err := s.current(ctx, in.Project)
+	if err != nil {
+		return false, err
+	}
+	if who.Token != who.Row.Newest {
+		return false, nil
+	}
+	return s.d.Sessions.Confirm(ctx, p.ID, who.Session, who.Token, p.policy.ReuseWindow)
+}

@@ -1,0 +1,196 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/claim"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+// refreshExpiry is when the refresh token of a row ends. It depends on nothing but what
+// a rotation wrote, so that a replay mints the same bytes again.
+func (p *project) refreshExpiry(row session.Row) time.Time {
+	if !p.policy.Rotate {
+		// The token stays while refreshes move the idle time on.
+		return row.AbsoluteAt
+	}
+	return row.ExpiresAt()
+}
+
+// mint makes the tokens of a row at a time of the store's clock. Without refresh the
+// lineage was left alone, and only a session token is made.
+func (p *project) mint(row session.Row, rule session.Rule, at time.Time, refresh bool) (Set, error) {
+	set := Set{Row: row, Rule: rule, At: at, RefreshExpiresAt: p.refreshExpiry(row)}
+	// Tokens never outlive the session. Whole seconds, as the claim has them.
+	set.SessionExpiresAt = earlier(at.Add(p.policy.SessionTokenTTL), row.ExpiresAt()).Truncate(time.Second)
+	audience := p.audience(row.Audience)
+	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, audience, at, set))
+	if err != nil {
+		return Set{}, tooLarge("session token", err, row)
+	}
+	set.Session = secret.New(st)
+	if refresh {
+		if set.Refresh, err = p.mintRefresh(row, audience, set.RefreshExpiresAt); err != nil {
+			return Set{}, err
+		}
+	}
+	return set, p.fit(set)
+}
+
+// fit refuses tokens that a client couldn't keep or send.
+func (p *project) fit(set Set) error {
+	row := set.Row
+	for i, t := range []secret.Text{set.Session, set.Refresh} {
+		what, limit := [...]string{"session token", "refresh token"}[i], claim.MaxToken
+		size := len(t.Reveal())
+		if name := p.cookieNames[i]; name != "" {
+			what, limit, size = what+"'s cookie", claim.MaxCookie, size+len(name)
+		}
+		if err := claim.Fit(what, size, limit, row.Claims, row.NSec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func (p *project) mintRefresh(row session.Row, audience []byte, expires time.Time) (secret.Text, error) {
+	if p.opaque {
+		return p.opaqueToken(row), nil
+	}
+	claims := p.refreshClaims(row, audience, expires)
+	// The key that signed the row's refresh token signs it again, so that a replay is
+	// byte-identical even when another key has become active meanwhile. Only when that
+	// one was revoked or is gone, the active one does.
+	text, err := p.ring.Mint(row.SigningKey, key.RefreshToken, claims)
+	if errors.Is(err, key.ErrRevoked) || errors.Is(err, key.ErrUnknown) {
+		text, err = p.ring.Mint(p.ring.Active(), key.RefreshToken, claims)
+	}
+	return secret.New(text), tooLarge("refresh token", err, row)
+}
+
+// tooLarge says which claims make a token too long to be signed.
+func tooLarge(what string, err error, row session.Row) error {
+	if errors.Is(err, key.ErrTooLong) {
+		return claim.Fit(what, claim.MaxToken+1, claim.MaxToken, row.Claims, row.NSec)
+	}
+	return err
+}
+
+// writer encodes claims without reflection: this is the hot path, and every name and
+// most values are known to need no escaping.
+type writer struct{ bytes.Buffer }
+
+func (w *writer) name(n string) {
+	if w.Len() == 0 {
+		w.WriteString(`{"`)
+	} else {
+		w.WriteString(`,"`)
+	}
+	w.WriteString(n)
+	w.WriteString(`":`)
+}
+
+// plain writes a string that is known to need no escaping: identifiers and times.
+func (w *writer) plain(name, value string) {
+	w.name(name)
+	w.WriteByte('"')
+	w.WriteString(value)
+	w.WriteByte('"')
+}
+
+func (w *writer) raw(name string, value []byte) {
+	w.name(name)
+	w.Write(value)
+}
+
+func (w *writer) int(name string, n int64) {
+	w.name(name)
+	w.Write(strconv.AppendInt(w.AvailableBuffer(), n, 10))
+}
+
+// strings writes a list; nil is an empty one, because clients expect the array.
+func (w *writer) strings(name string, list []string) {
+	w.name(name)
+	if len(list) == 0 {
+		w.WriteString("[]")
+		return
+	}
+	w.Write(quote(list))
+}
+
+// members writes the members of a canonical JSON object at this level.
+func (w *writer) members(object json.RawMessage) {
+	if len(object) > len("{}") {
+		w.WriteByte(',')
+		w.Write(object[1 : len(object)-1])
+	}
+}
+
+func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, set Set) []byte {
+	var w writer
+	w.Grow(1024)
+	w.raw("iss", p.issuer)
+	w.plain("sub", row.User.String())
+	w.raw("aud", audience)
+	w.int("iat", at.Unix())
+	w.int("nbf", at.Unix())
+	w.int("exp", set.SessionExpiresAt.Unix())
+	w.int("auth_time", row.AuthTime.Unix())
+	w.plain("jti", id.NewRefresh().String())
+	w.plain("sid", row.ID.String())
+	w.plain("rid", row.Newest.String())
+	w.raw("drn", p.sessionDRN)
+	w.strings("amr", row.AMR)
+	// A string in RFC 3339: clients that exist compare it as text.
+	w.plain("rexp", set.RefreshExpiresAt.UTC().Format(time.RFC3339))
+	// Always present: clients that exist read them without looking first.
+	w.raw("tenants", []byte("{}"))
+	w.strings("roles", nil)
+	w.strings("permissions", nil)
+	w.int("epc", row.ClaimsEpoch)
+	w.custom(row)
+	w.WriteByte('}')
+	return w.Bytes()
+}
+
+func (w *writer) custom(row session.Row) {
+	if len(row.NSec) > 0 {
+		w.raw("nsec", row.NSec)
+	}
+	w.members(row.Claims)
+}
+
+func (p *project) refreshClaims(row session.Row, audience []byte, expires time.Time) []byte {
+	var w writer
+	w.Grow(768)
+	w.raw("iss", p.issuer)
+	w.plain("sub", row.User.String())
+	w.raw("aud", audience)
+	w.int("iat", row.RotatedAt.Unix())
+	w.int("exp", expires.Unix())
+	w.int("auth_time", row.AuthTime.Unix())
+	w.plain("sid", row.ID.String())
+	w.plain("rid", row.Newest.String())
+	w.plain("prt", row.Parent.String())
+	w.raw("drn", p.refreshDRN)
+	w.strings("amr", row.AMR)
+	if p.claimsInRT {
+		w.custom(row)
+	}
+	w.WriteByte('}')
+	return w.Bytes()
+}

@@ -1,0 +1,167 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/policy"
+)
+
+// project is one version of a project, prepared for minting. It is immutable.
+type project struct {
+	directory.Project
+	policy policy.Policy
+	ring   *key.Ring
+	mac    []byte
+
+	issuer      []byte // JSON strings, encoded once
+	sessionDRN  []byte
+	refreshDRN  []byte
+	opaque      bool
+	claimsInRT  bool
+	cookieNames [2]string // of session and refresh token when delivered by cookie, else ""
+}
+
+// cache holds the newest known version of each project. It is bounded by the number of
+// projects: unknown ids are never kept.
+type cache struct {
+	mu sync.RWMutex
+	m  map[id.Project]*project
+}
+
+func (c *cache) get(p id.Project) *project {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.m[p]
+}
+
+func (c *cache) put(p *project) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[id.Project]*project{}
+	}
+	if old := c.m[p.ID]; old == nil || old.Version < p.Version {
+		c.m[p.ID] = p
+	}
+}
+
+// cached returns a version of the project that may be outdated: only for what checks
+// the version again, inside the transaction.
+func (s *Service) cached(ctx context.Context, p id.Project) (*project, error) {
+	if known := s.cache.get(p); known != nil {
+		return known, nil
+	}
+	return s.load(ctx, p)
+}
+
+// current returns the project as it is now.
+func (s *Service) current(ctx context.Context, p id.Project) (*project, error) {
+	version, err := s.d.Projects.Version(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if known := s.cache.get(p); known != nil && known.Version == version {
+		return known, nil
+	}
+	return s.load(ctx, p)
+}
+
+// attempts bounds how often something is read again because it changed meanwhile.
+const attempts = 5
+
+// load reads a project and its keys of one and the same version.
+func (s *Service) load(ctx context.Context, p id.Project) (*project, error) {
+	for range attempts {
+		row, err := s.d.Projects.Find(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		keys, err := s.d.Keys.List(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		version, err := s.d.Projects.Version(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if version != row.Version {
+			continue
+		}
+		prepared, err := s.prepare(row, keys)
+		if err != nil {
+			return nil, err
+		}
+		s.cache.put(prepared)
+		return prepared, nil
+	}
+	return nil, fault.New(fault.Unavailable, "The project is being changed; try again.")
+}
+
+func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, error) {
+	ring, err := key.OpenRing(s.d.Master, keys)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "the keys of project %s can't be opened", row.ID)
+	}
+	mac, err := s.d.Master.Open(row.SealedMAC, directory.MACContext(row.ID))
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "the MAC key of project %s can't be opened", row.ID)
+	}
+	settings := row.Settings
+	p := &project{
+		Project: row, policy: policy.Of(settings), ring: ring, mac: mac,
+		issuer:     quote(s.Issuer(row.ID)),
+		sessionDRN: quote(settings.Cookies.SessionName), refreshDRN: quote(settings.Cookies.RefreshName),
+		opaque: settings.RefreshTokenFormat == "opaque", claimsInRT: settings.ClaimsInRefreshToken,
+	}
+	if settings.Delivery.Session == "cookie" {
+		p.cookieNames[0] = settings.Cookies.SessionName
+	}
+	if settings.Delivery.Refresh == "cookie" {
+		p.cookieNames[1] = settings.Cookies.RefreshName
+	}
+	return p, nil
+}
+
+// audience returns the aud claim of a session, encoded: the project first.
+func (p *project) audience(own []string) []byte {
+	all := []string{p.ID.String()}
+	for _, list := range [][]string{p.Settings.Audience, own} {
+		for _, a := range list {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return quote(all)
+}
+
+// quote encodes a string or a list of strings. These can't fail.
+func quote(v any) []byte {
+	b, _ := json.Marshal(v)
+	return b
+}
+
+// JWKS returns the public keys of a project (RFC 7517) and an entity tag for them.
+func (s *Service) JWKS(ctx context.Context, p id.Project) (body []byte, tag string, err error) {
+	current, err := s.current(ctx, p)
+	if err != nil {
+		return nil, "", err
+	}
+	return current.ring.JWKS(), current.ring.JWKSTag(), nil
+}
+
+// Settings returns the project as it is now, for faces that obey its settings.
+func (s *Service) Settings(ctx context.Context, p id.Project) (directory.Project, error) {
+	current, err := s.current(ctx, p)
+	if err != nil {
+		return directory.Project{}, err
+	}
+	return current.Project, nil
+}

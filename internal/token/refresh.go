@@ -1,0 +1,101 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+// Presentation is a token as it came in.
+type Presentation struct {
+	Project    id.Project
+	Token      secret.Text
+	ComposedAt time.Time // when the client says that it composed the request; zero: not said
+	Context    session.Context
+	Origin     audit.Origin
+}
+
+// Refresh trades a refresh token for a new token set (package session has the rules).
+// readOnly leaves the lineage alone and hands out a session token only; the caller has
+// been authenticated for that. Errors: fault.Unauthenticated, SessionRevoked,
+// SessionExpired, TokenReuse, RequestExpired, RateLimited, NotFound for an unknown
+// project, Unavailable.
+//
+// The rule is returned with a refusal too, for metrics; it is meaningless when decided
+// is false.
+func (s *Service) Refresh(ctx context.Context, in Presentation, readOnly bool) (set Set, decided bool, err error) {
+	p, row, v, err := s.rotate(ctx, in, readOnly)
+	if err != nil {
+		return Set{}, false, err
+	}
+	if err := v.Err(row.State); err != nil {
+		return Set{Rule: v.Rule}, true, err
+	}
+	set, err = p.mint(row, v.Rule, v.At, v.Rule != session.Read)
+	return set, true, err
+}
+
+// rotate reads a refresh token and runs the decision on its session, with the project
+// as it is in the transaction of the decision.
+func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (*project, session.Row, session.Verdict, error) {
+	none := func(err error) (*project, session.Row, session.Verdict, error) {
+		return nil, session.Row{}, session.Verdict{}, err
+	}
+	p, err := s.cached(ctx, in.Project)
+	if err != nil {
+		return none(err)
+	}
+	for range attempts {
+		c, err := p.read(in.Token, RefreshToken)
+		if err != nil {
+			// The cached keys may be behind: a key made by another process, or
+			// since. Only an outdated cache is a reason to read again.
+			fresh, ferr := s.current(ctx, in.Project)
+			if ferr != nil {
+				return none(ferr)
+			}
+			if fresh.Version == p.Version {
+				return none(err)
+			}
+			p = fresh
+			continue
+		}
+		row, v, err := s.d.Sessions.Rotate(ctx, p.refresh(c, in, readOnly))
+		if errors.Is(err, session.ErrVersion) {
+			if p, err = s.load(ctx, in.Project); err != nil {
+				return none(err)
+			}
+			continue
+		}
+		if fault.KindOf(err) == fault.NotFound {
+			return none(s.gone(c))
+		}
+		return p, row, v, err
+	}
+	return none(fault.New(fault.Unavailable, "The project is being changed; try again."))
+}
+
+func (p *project) refresh(c Credential, in Presentation, readOnly bool) session.Refresh {
+	return session.Refresh{
+		Project: p.ID, Session: c.Session, Version: p.Version, SigningKey: p.ring.Active(), Origin: in.Origin,
+		Request: session.Request{
+			Token: c.Token, Parent: c.Parent, Next: id.NewRefresh(), ComposedAt: in.ComposedAt,
+			Context: in.Context, ReadOnly: readOnly, Policy: p.policy,
+		},
+	}
+}
+
+// gone is the refusal of an authentic token whose session isn't stored any more: it was
+// over long enough to be removed.
+func (s *Service) gone(c Credential) error {
+	if !c.ExpiresAt.IsZero() && !s.d.Now().Before(c.ExpiresAt) {
+		return fault.New(fault.SessionExpired, "The session has run out; sign in again.")
+	}
+	return fault.New(fault.SessionRevoked, "The session was ended; sign in again.")
+}
