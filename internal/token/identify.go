@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -81,18 +82,19 @@ func (s *Service) live(ctx context.Context, p *project, c Credential) (session.R
 
 // Acknowledge records that the newest refresh token was kept by its holder (rule g). It
 // reports false inside the reuse window, when nothing can be said for sure yet, and for
-// a token that isn't the newest.
-func (s *Service) Acknowledge(ctx context.Context, in Presentation) (bool, error) {
+// a token that isn't the newest; and from when on an acknowledgement counts.
+func (s *Service) Acknowledge(ctx context.Context, in Presentation) (confirmed bool, from time.Time, err error) {
 	who, err := s.Identify(ctx, in)
 	if err != nil {
-		return false, err
+		return false, time.Time{}, err
 	}
 	p, err := s.current(ctx, in.Project)
 	if err != nil {
-		return false, err
+		return false, time.Time{}, err
 	}
-	if who.Token != who.Row.Newest {
-		return false, nil
+	from = who.Row.RotatedAt.Add(p.policy.ReuseWindow)
+	if who.Token == who.Row.Newest {
+		confirmed, err = s.d.Sessions.Confirm(ctx, p.ID, who.Session, who.Token, p.policy.ReuseWindow)
 	}
-	return s.d.Sessions.Confirm(ctx, p.ID, who.Session, who.Token, p.policy.ReuseWindow)
+	return confirmed, from, err
 }
