@@ -1,0 +1,174 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+)
+
+// Limits of what a project can make others read, compare or count.
+const (
+	maxSessions    = 100_000
+	maxRateLimit   = 100_000
+	maxAddresses   = 100 // origins; redirects
+	maxAudience    = 20
+	maxAudienceLen = 200 // characters
+	maxCookieName  = 64
+	maxCookiePath  = 256
+)
+
+// Check decides whether a project may have the settings. The error is a *fault.Error
+// whose Fields hold every problem at once, with JSON pointers into the settings; a
+// contradiction stands at both of its settings. Its kind is OutOfRange if any value is
+// out of range or no member of its enumeration, else Contradiction if any two settings
+// exclude each other, else Invalid.
+//
+// For settings that may be had it returns what is worth a second look; the list is
+// never nil then.
+func Check(s latchkey.Settings) ([]latchkey.Warning, error) {
+	var p problems
+	p.durations(s)
+	p.counts(s)
+	p.enumerations(s)
+	p.addresses(s)
+	p.cookies(s.Cookies)
+	p.lifetimeClashes(s)
+	p.deliveryClashes(s)
+	p.cookieClashes(s)
+	if len(p) > 0 {
+		return nil, fault.New(p.kind(), "these settings are refused").WithFields(p...)
+	}
+	return warnings(s), nil
+}
+
+func (p *problems) durations(s latchkey.Settings) {
+	for _, r := range []struct {
+		pointer   string
+		value     latchkey.Duration
+		low, high time.Duration
+		off       bool // zero is allowed though it is under low
+		text      string
+	}{
+		{"/sessionTokenTTL", s.SessionTokenTTL, time.Minute, day, false, "1m to 24h"},
+		{"/absoluteTimeout", s.AbsoluteTimeout, 3 * time.Minute, 730 * day, false, "3m to 730d"},
+		{"/idleTimeout", s.IdleTimeout, 5 * time.Minute, 730 * day, true, "off, or 5m to absoluteTimeout, which is 730d at most"},
+		{"/stepUpTTL", s.StepUpTTL, time.Minute, day, false, "1m to 24h"},
+		{"/accessKeyTokenTTL", s.AccessKeyTokenTTL, 3 * time.Minute, 28 * day, false, "3m to 28d"},
+		{"/reuseWindow", s.ReuseWindow, 0, 120 * time.Second, false, "0 to 120s"},
+		{"/keyRotation", s.KeyRotation, 2 * day, 730 * day, true, "off, or 2d to 730d"},
+		{"/clockSkew", s.ClockSkew, 0, 5 * time.Minute, false, "0 to 5m"},
+	} {
+		v := r.value.Std()
+		if (v < r.low || v > r.high) && !(r.off && v == 0) {
+			p.add(r.pointer, codeRange, "the range is %s", r.text)
+		}
+	}
+}
+
+func (p *problems) counts(s latchkey.Settings) {
+	if s.MaxSessions < 0 || s.MaxSessions > maxSessions {
+		p.add("/maxSessionsPerUser", codeRange, "the range is 0 (no limit) to %d", maxSessions)
+	}
+	if s.RefreshRateLimit < 0 || s.RefreshRateLimit > maxRateLimit {
+		p.add("/refreshRateLimit", codeRange, `the range is "auto", or 1 to %d`, maxRateLimit)
+	}
+}
+
+func (p *problems) enumerations(s latchkey.Settings) {
+	for _, e := range []struct {
+		pointer, value string
+		allowed        []string
+	}{
+		{"/onLimit", s.OnLimit, []string{"endOldest", "deny"}},
+		{"/rotation", s.Rotation, []string{"always", "never"}},
+		{"/foreignReplay", s.ForeignReplay, []string{"allow", "alert", "end"}},
+		{"/delivery/session", s.Delivery.Session, []string{"body", "cookie"}},
+		{"/delivery/refresh", s.Delivery.Refresh, []string{"body", "cookie"}},
+		{"/cookies/sameSite", s.Cookies.SameSite, []string{"strict", "lax", "none"}},
+		{"/refreshTokenFormat", s.RefreshTokenFormat, []string{"jwt", "opaque"}},
+		{"/signingAlgorithm", s.SigningAlgorithm, []string{"ES256", "EdDSA", "RS256"}},
+		{"/claimLint", s.ClaimLint, []string{"off", "warn", "reject"}},
+	} {
+		if !slices.Contains(e.allowed, e.value) {
+			p.add(e.pointer, codeRange, "one of %s is wanted", strings.Join(e.allowed, ", "))
+		}
+	}
+}
+
+func (p *problems) addresses(s latchkey.Settings) {
+	p.each("/audience", s.Audience, maxAudience, audienceFlaw)
+	p.each("/approvedOrigins", s.ApprovedOrigins, maxAddresses, originFlaw)
+	p.each("/approvedRedirects", s.ApprovedRedirects, maxAddresses, redirectFlaw)
+	if s.CustomDomain != "" {
+		p.format("/customDomain", domainFlaw(s.CustomDomain))
+	}
+}
+
+// each checks the entries of a list, up to its limit: nobody repairs more by hand.
+func (p *problems) each(pointer string, list []string, limit int, flaw func(string) string) {
+	if len(list) > limit {
+		p.add(pointer, codeRange, "the range is 0 to %d entries", limit)
+		list = list[:limit]
+	}
+	for i, entry := range list {
+		p.format(pointer+"/"+strconv.Itoa(i), flaw(entry))
+	}
+}
+
+func (p *problems) format(pointer, flaw string) {
+	if flaw != "" {
+		p.add(pointer, codeFormat, "%s", flaw)
+	}
+}
+
+// audienceFlaw says what is wrong with an entry of the aud claim, or "".
+func audienceFlaw(s string) string {
+	// The replacement character is what JSON decoding leaves of a broken escape: two
+	// different texts would become one audience.
+	bad := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	if s == "" || utf8.RuneCountInString(s) > maxAudienceLen || strings.ContainsFunc(s, bad) {
+		return "1 to " + strconv.Itoa(maxAudienceLen) + " printable characters are wanted"
+	}
+	return ""
+}
+
+func (p *problems) cookies(c latchkey.Cookies) {
+	p.format("/cookies/sessionName", cookieNameFlaw(c.SessionName))
+	p.format("/cookies/refreshName", cookieNameFlaw(c.RefreshName))
+	p.format("/cookies/path", cookiePathFlaw(c.Path))
+	if c.Domain != "" {
+		p.format("/cookies/domain", domainFlaw(c.Domain))
+	}
+}
+
+// warnings returns what is worth a second look in settings that are allowed.
+func warnings(s latchkey.Settings) []latchkey.Warning {
+	w := []latchkey.Warning{}
+	warn := func(pointer, detail string) { w = append(w, latchkey.Warning{Pointer: pointer, Detail: detail}) }
+	if s.SessionTokenTTL.Std() > time.Hour {
+		warn("/sessionTokenTTL", "over 60m: whoever checks tokens locally accepts a stolen one for so long")
+	}
+	switch window := s.ReuseWindow.Std(); {
+	case window == 0:
+		warn("/reuseWindow", "without a window a refresh can't be repeated: a lost answer or two tabs that refresh at once may log the user out")
+	case window < 10*time.Second:
+		warn("/reuseWindow", "under 10s: clients need up to half of the window for one refresh, and slow networks won't keep to it")
+	}
+	if d := s.Cookies.Domain; d != "" && s.CustomDomain != "" && d != s.CustomDomain {
+		warn("/cookies/domain", d+" is wider than needed: every host below it gets the cookies; "+s.CustomDomain+" is enough for the custom domain")
+	}
+	const undelivered = "stored, but tokens are delivered in the body by this version"
+	if s.Delivery.Session == "cookie" {
+		warn("/delivery/session", undelivered)
+	}
+	if s.Delivery.Refresh == "cookie" {
+		warn("/delivery/refresh", undelivered)
+	}
+	return w
+}

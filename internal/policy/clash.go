@@ -1,0 +1,84 @@
+package policy
+
+import (
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/latchkey-dev/latchkey"
+)
+
+func (p *problems) lifetimeClashes(s latchkey.Settings) {
+	ttl, idle, absolute := s.SessionTokenTTL, s.IdleTimeout, s.AbsoluteTimeout
+	if absolute > 0 && ttl > absolute {
+		p.clash("/sessionTokenTTL", "/absoluteTimeout",
+			"a token may not outlive its session: sessionTokenTTL (%s) is over absoluteTimeout (%s)", ttl, absolute)
+	}
+	if idle > 0 && ttl > idle {
+		p.clash("/sessionTokenTTL", "/idleTimeout",
+			"a client refreshes when its token ends, which is too late here: sessionTokenTTL (%s) is over idleTimeout (%s)", ttl, idle)
+	}
+	if absolute > 0 && idle > absolute {
+		p.clash("/idleTimeout", "/absoluteTimeout",
+			"the session ends before it can be idle so long: idleTimeout (%s) is over absoluteTimeout (%s)", idle, absolute)
+	}
+}
+
+func (p *problems) deliveryClashes(s latchkey.Settings) {
+	if s.Delivery.Session == "cookie" && s.Delivery.Refresh == "body" {
+		p.clash("/delivery/session", "/delivery/refresh",
+			"the refresh token would be open to scripts while the lesser session token is not: "+
+				"delivery.session = cookie needs delivery.refresh = cookie")
+	}
+}
+
+func (p *problems) cookieClashes(s latchkey.Settings) {
+	c := s.Cookies
+	if c.SessionName == c.RefreshName && !p.at("/cookies/sessionName") {
+		p.clash("/cookies/sessionName", "/cookies/refreshName",
+			"one cookie would overwrite the other: sessionName and refreshName are the same")
+	}
+	for _, name := range []struct{ pointer, value string }{
+		{"/cookies/sessionName", c.SessionName}, {"/cookies/refreshName", c.RefreshName},
+	} {
+		if !hostPrefixed(name.value) {
+			continue
+		}
+		if c.Domain != "" {
+			p.clash(name.pointer, "/cookies/domain",
+				"browsers drop a cookie whose name starts with __Host- and that has a domain: %.80s, domain %.80s", name.value, c.Domain)
+		}
+		if c.Path != "/" {
+			p.clash(name.pointer, "/cookies/path",
+				"browsers drop a cookie whose name starts with __Host- and whose path is not /: %.80s, path %.80s", name.value, c.Path)
+		}
+	}
+	if c.Domain == "" || s.CustomDomain == "" || p.at("/cookies/domain") || p.at("/customDomain") {
+		return
+	}
+	if !settable(s.CustomDomain, c.Domain) {
+		p.clash("/cookies/domain", "/customDomain",
+			"browsers refuse a cookie for %s from %s: cookies.domain must be customDomain or a parent of it, within one registrable domain",
+			c.Domain, s.CustomDomain)
+	}
+}
+
+// hostPrefixed tells whether browsers apply the rules of the __Host- prefix to a
+// cookie. They ignore case (RFC 6265bis, 5.7).
+func hostPrefixed(name string) bool {
+	const prefix = "__Host-"
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
+// settable tells whether browsers let host set a cookie for domain. Not being a public
+// suffix isn't enough: amazonaws.com is none, but its child s3.amazonaws.com is, and a
+// host below the child must not reach its neighbours.
+func settable(host, domain string) bool {
+	site, err := publicsuffix.EffectiveTLDPlusOne(host)
+	return err == nil && within(host, domain) && within(domain, site)
+}
+
+// within tells whether name is domain or a child of it.
+func within(name, domain string) bool {
+	return name == domain || strings.HasSuffix(name, "."+domain)
+}
