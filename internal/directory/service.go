@@ -104,9 +104,14 @@ type NewKey struct {
 	Lifetime time.Duration // 0: without end
 }
 
-// CreateKey makes a management key and returns its secret, which isn't kept.
-func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, o audit.Origin) (ManagementKey, secret.Text, error) {
+// CreateKey makes a management key and returns its secret, which isn't kept. The key by
+// asks for it, and can't give what it doesn't have: fault.Forbidden. Zero: an operator
+// does.
+func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by ManagementKey, o audit.Origin) (ManagementKey, secret.Text, error) {
 	if err := in.check(); err != nil {
+		return ManagementKey{}, secret.Text{}, err
+	}
+	if err := by.covers(ManagementKey{Kind: in.Kind, Scopes: in.Scopes}); err != nil {
 		return ManagementKey{}, secret.Text{}, err
 	}
 	now := s.now()
@@ -157,9 +162,13 @@ func (s *Service) Keys(ctx context.Context, p id.Project, after id.ManagementKey
 	return s.keys.List(ctx, p, after, limit)
 }
 
-// RotateKey gives a key a new secret; the old one ends at once.
-func (s *Service) RotateKey(ctx context.Context, p id.Project, k id.ManagementKey, o audit.Origin) (ManagementKey, secret.Text, error) {
+// RotateKey gives a key a new secret; the old one ends at once. Since it shows a secret,
+// by must have all that the key has, as in CreateKey.
+func (s *Service) RotateKey(ctx context.Context, p id.Project, k id.ManagementKey, by ManagementKey, o audit.Origin) (ManagementKey, secret.Text, error) {
 	old, err := s.findKey(ctx, p, k)
+	if err == nil {
+		err = by.covers(old)
+	}
 	if err != nil {
 		return ManagementKey{}, secret.Text{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/mail"
-	"net/netip"
 	"slices"
 	"strings"
 	"unicode"
@@ -13,7 +12,6 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
-	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
 // Limits of a user and of a management key.
@@ -21,7 +19,6 @@ const (
 	maxLoginIDs = 10
 	maxLoginID  = 254 // the longest e-mail address
 	maxName     = 200
-	maxNetworks = 50
 )
 
 // UserChange is what a caller says of a user. Members that are nil stay as they are.
@@ -153,42 +150,4 @@ func (s *Service) ChangeUser(ctx context.Context, p id.Project, u id.User, c Use
 // DeleteUser removes a user; the user's sessions are refused from then on.
 func (s *Service) DeleteUser(ctx context.Context, p id.Project, u id.User, o audit.Origin) error {
 	return s.users.Delete(ctx, p, u, audit.New(p, s.now(), audit.UserDeleted, o).Of(id.Session{}, u))
-}
-
-// May reports whether the key has a scope.
-func (k ManagementKey) May(scope Scope) bool {
-	if k.Kind == secret.Verify {
-		return scope == ScopeVerify
-	}
-	return len(k.Scopes) == 0 || slices.Contains(k.Scopes, scope)
-}
-
-func (k ManagementKey) admits(ip netip.Addr) bool {
-	return len(k.Networks) == 0 || slices.ContainsFunc(k.Networks, func(n netip.Prefix) bool { return n.Contains(ip.Unmap()) })
-}
-
-func (n NewKey) check() error {
-	var bad []fault.Field
-	if n.Name == "" || !plain(n.Name, maxName) {
-		bad = append(bad, fault.Field{Pointer: "/name", Code: "format", Detail: "A name of 1 to 200 characters is wanted."})
-	}
-	if n.Kind != secret.Management && n.Kind != secret.Verify {
-		bad = append(bad, fault.Field{Pointer: "/kind", Code: "range", Detail: "mgmt or verify is wanted."})
-	}
-	for i, scope := range n.Scopes {
-		if !slices.Contains(Scopes(), scope) || n.Kind == secret.Verify && scope != ScopeVerify {
-			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/scopes/%d", i), Code: "range",
-				Detail: "A scope of a management key is wanted: sessions, users, settings, keys, events or verify; a verify key has the scope verify only."})
-		}
-	}
-	if len(n.Networks) > maxNetworks {
-		bad = append(bad, fault.Field{Pointer: "/networks", Code: "size", Detail: fmt.Sprintf("At most %d networks are allowed.", maxNetworks)})
-	}
-	if n.Lifetime < 0 {
-		bad = append(bad, fault.Field{Pointer: "/expiresAt", Code: "range", Detail: "A time in the future is wanted."})
-	}
-	if len(bad) > 0 {
-		return fault.New(fault.Invalid, "The management key can't be made like this.").WithFields(bad...)
-	}
-	return nil
 }

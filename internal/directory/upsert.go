@@ -1,0 +1,56 @@
+package directory
+
+import (
+	"context"
+	"slices"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Upsert returns the user that has one of c's login ids, changed as c says, or a new one.
+// A user who is like that already isn't written again. Login ids of two different users
+// are fault.Conflict.
+func (s *Service) Upsert(ctx context.Context, p id.Project, c UserChange, o audit.Origin) (User, error) {
+	if c.LoginIDs == nil || len(*c.LoginIDs) == 0 {
+		return User{}, fault.New(fault.Invalid, "The user can't be found or made.").WithFields(
+			fault.Field{Pointer: "/loginIds", Code: "required", Detail: "A user object needs its login ids."})
+	}
+	for range attempts {
+		known, err := s.anyOf(ctx, p, *c.LoginIDs)
+		if err == nil {
+			return s.bringTo(ctx, known, c, o)
+		}
+		if fault.KindOf(err) != fault.NotFound {
+			return User{}, err
+		}
+		u, err := s.CreateUser(ctx, p, c, o)
+		if fault.KindOf(err) != fault.Conflict {
+			return u, err
+		}
+		// Somebody else has just made the user: look again.
+	}
+	return User{}, fault.New(fault.Conflict, "The user is being changed by others; try again.")
+}
+
+func (s *Service) anyOf(ctx context.Context, p id.Project, logins []string) (User, error) {
+	for _, login := range logins[:min(len(logins), maxLoginIDs)] {
+		u, err := s.users.FindByLogin(ctx, p, login)
+		if fault.KindOf(err) != fault.NotFound {
+			return u, err
+		}
+	}
+	return User{}, fault.New(fault.NotFound, "This project has no such user.")
+}
+
+func (s *Service) bringTo(ctx context.Context, known User, c UserChange, o audit.Origin) (User, error) {
+	wanted, err := c.apply(known)
+	if err != nil {
+		return User{}, err
+	}
+	if slices.Equal(wanted.LoginIDs, known.LoginIDs) && wanted.Name == known.Name && wanted.Email == known.Email && wanted.Phone == known.Phone && wanted.Status == known.Status {
+		return known, nil
+	}
+	return s.ChangeUser(ctx, known.Project, known.ID, c, o)
+}
