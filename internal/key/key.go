@@ -51,6 +51,10 @@ type Key struct {
 	ActivatedAt time.Time
 	RetiredAt   time.Time
 	GoneAt      time.Time // when a Retired or Revoked key is removed
+	// Longest is the longest life of any token that the key may have signed, in whole
+	// milliseconds. It only grows, so that lowering a lifetime doesn't take a key away
+	// from tokens that were made before.
+	Longest time.Duration
 	// Sealed is the private key (PKCS #8), sealed by the master key with the context
 	// SealContext(Project, ID).
 	Sealed []byte
