@@ -48,7 +48,7 @@ func checksummed(prefix string, b []byte) []byte {
 func ParseKey(t Text) (KeyKind, error) {
 	for _, kind := range []KeyKind{Management, Verify} {
 		prefix := "lk_" + string(kind) + "_"
-		text, ok := strings.CutPrefix(t.s, prefix)
+		text, ok := strings.CutPrefix(t.Reveal(), prefix)
 		if !ok {
 			continue
 		}

@@ -46,7 +46,7 @@ func NewMasterKey() Text {
 // content.
 func ParseRing(text Text) (*Ring, error) {
 	ring := new(Ring)
-	lines := bufio.NewScanner(strings.NewReader(text.s))
+	lines := bufio.NewScanner(strings.NewReader(text.Reveal()))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {

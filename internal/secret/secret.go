@@ -22,26 +22,33 @@ const redacted = "[redacted]"
 // empty secret.
 type Text struct {
 	_ [0]func() // not comparable: == on secrets would leak time
-	s string
+	// Behind a pointer, because package fmt can't call methods on an unexported field
+	// and prints what is in it instead: of a pointer, only the address.
+	s *string
 }
 
 // New wraps s.
-func New(s string) Text { return Text{s: s} }
+func New(s string) Text { return Text{s: &s} }
 
 // Reveal returns the secret itself. Every call is a place to review.
-func (t Text) Reveal() string { return t.s }
+func (t Text) Reveal() string {
+	if t.s == nil {
+		return ""
+	}
+	return *t.s
+}
 
 // IsZero reports whether there is no secret.
-func (t Text) IsZero() bool { return t.s == "" }
+func (t Text) IsZero() bool { return t.Reveal() == "" }
 
 // Equal compares in time that depends only on the lengths.
 func (t Text) Equal(u Text) bool {
-	return subtle.ConstantTimeCompare([]byte(t.s), []byte(u.s)) == 1
+	return subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(u.Reveal())) == 1
 }
 
 // Digest returns what a store may keep of t. It is meant for secrets of full entropy,
 // where a plain SHA-256 can't be searched.
-func (t Text) Digest() Digest { return sha256.Sum256([]byte(t.s)) }
+func (t Text) Digest() Digest { return sha256.Sum256([]byte(t.Reveal())) }
 
 // Short returns eight hexadecimal digits that let two log lines about one secret be
 // matched, and nothing more.

@@ -18,6 +18,8 @@ func TestTextRedactsEverywhere(t *testing.T) {
 		fmt.Fprintf(&out, verb+"\n", s)
 		fmt.Fprintf(&out, verb+"\n", &s)
 		fmt.Fprintf(&out, verb+"\n", struct{ Token Text }{s})
+		fmt.Fprintf(&out, verb+"\n", struct{ hidden Text }{s})
+		fmt.Fprintf(&out, verb+"\n", []any{map[string]any{"a": struct{ hidden []Text }{[]Text{s}}}})
 	}
 	fmt.Fprintln(&out, s, s.String(), s.GoString())
 	if err := json.NewEncoder(&out).Encode(map[string]any{"a": s, "b": []Text{s}}); err != nil {
