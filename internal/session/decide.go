@@ -29,7 +29,9 @@ const (
 )
 
 // MinStale is the least age at which a request counts as stale. Below it a network's
-// ordinary delay would be refused when the reuse window is short or off.
+// ordinary delay would be refused when the reuse window is short or off. So under a
+// window of twice MinStale, composedAt alone doesn't protect a holder whose network
+// delivers requests that were given up.
 const MinStale = 10 * time.Second
 
 // Request is one refresh, as Decide sees it. The presented token's signature or MAC
@@ -83,7 +85,9 @@ func Decide(s State, u Subject, r Request, now time.Time) (State, Verdict) {
 	case !now.Before(s.ExpiresAt()), !now.Before(s.CreatedAt.Add(r.Policy.AbsoluteTimeout)):
 		// The second: a shorter absolute timeout bites sessions that live already.
 		v.Rule = RanOut
-	case !r.ComposedAt.IsZero() && now.Sub(r.ComposedAt) > max(r.Policy.ReuseWindow, MinStale):
+	case !r.ComposedAt.IsZero() && now.Sub(r.ComposedAt) > max(r.Policy.ReuseWindow/2, MinStale):
+		// Half, because such a request may carry a token that was replaced in its
+		// holder's jar only half a window after it was replaced here.
 		v.Rule = Stale
 	default:
 		return s.lineage(r, v, now)
@@ -93,16 +97,9 @@ func Decide(s State, u Subject, r Request, now time.Time) (State, Verdict) {
 
 // lineage decides for a session that lives.
 func (s State) lineage(r Request, v Verdict, now time.Time) (State, Verdict) {
-	inWindow := v.Age < r.Policy.ReuseWindow
-	// A token is live when its only holder may still have it: N itself; P, while
-	// nothing shows that N arrived; and an older sibling of N, likewise, since the
-	// answer that carried it may be the one that arrived. Confirmed counts only
-	// after the window: until then answers may still be on their way.
-	unproven := inWindow || !s.Confirmed
-	isParent := r.Token == s.Parent && unproven
-	isSibling := r.Parent == s.Parent && !s.Parent.IsZero() && r.Token != s.Newest && unproven
+	inWindow, quiet := v.Age < r.Policy.ReuseWindow, s.quiet(r.Policy, now)
 	switch {
-	case r.Token != s.Newest && !isParent && !isSibling:
+	case !s.live(r, inWindow || quiet):
 		return s.theft(v, now)
 	case r.ReadOnly:
 		v.Rule = Read
@@ -113,34 +110,66 @@ func (s State) lineage(r Request, v Verdict, now time.Time) (State, Verdict) {
 		// Refresh tokens aren't replaced, but a refresh still shows that the
 		// session isn't idle.
 		v.Rule = Replay
-		s.IdleAt = idleAt(now, r.Policy)
+		s.IdleAt, s.ReplayedAt = idleAt(now, r.Policy), now
+		return s, v
+	case quiet:
+		v.Rule = Read
 		return s, v
 	}
 	if wait := s.limit(r.Policy, now); wait > 0 {
 		v.Rule, v.RetryAfter = Limited, wait
 		return s, v
 	}
-	switch {
-	case r.Token == s.Newest:
+	return s.mint(r, v, now)
+}
+
+// live reports whether the only holder may still have the token: N itself; P, while
+// nothing shows that N arrived; and an older sibling of N, likewise, since the answer
+// that carried it may be the one that arrived. Confirmed doesn't count while requests
+// that were composed before N arrived may still be on their way.
+func (s State) live(r Request, underway bool) bool {
+	if r.Token == s.Newest {
+		return true
+	}
+	isChild := r.Parent == s.Parent && !s.Parent.IsZero()
+	return (r.Token == s.Parent || isChild) && (underway || !s.Confirmed)
+}
+
+// quiet reports whether N was handed out again so late that, though the window is over,
+// that answer or a request composed before it came may still be on its way. Such a
+// request carries P; if N were replaced now, that would be a token two generations old,
+// and its only holder would look like a thief. Whoever comes in the quiet time gets a
+// session token only. It isn't prolonged by that, so it is over when the window has
+// been over for as long as it was open.
+func (s State) quiet(p policy.Policy, now time.Time) bool {
+	return !s.ReplayedAt.IsZero() && now.Sub(s.ReplayedAt) < p.ReuseWindow
+}
+
+// mint replaces N by a child of the presented token, which is live; or, when that is P,
+// by another child of P.
+func (s State) mint(r Request, v Verdict, now time.Time) (State, Verdict) {
+	switch r.Token {
+	case s.Newest:
 		v.Rule = Rotate
-		s.Parent = r.Token
-	case isParent:
+	case s.Parent:
 		v.Rule = Recover
 		s.Recoveries++
 	default:
 		v.Rule = Adopt
-		s.Parent = r.Token
 	}
-	s.Newest, s.RotatedAt, s.Confirmed, s.Context = r.Next, now, false, r.Context
+	s.Parent, s.Newest = r.Token, r.Next
+	s.RotatedAt, s.ReplayedAt, s.Confirmed, s.Context = now, time.Time{}, false, r.Context
 	s.IdleAt = idleAt(now, r.Policy)
 	return s, v
 }
 
 // replay hands out N again to whoever holds a live token inside the window, so that
-// racing requests, reordered answers and repeated requests converge on one token.
-// RotatedAt stays: a window that slid would let two holders live side by side.
+// racing requests, reordered answers and repeated requests converge on one token. That
+// includes an older sibling of N: adopting it here would be a second rotation in one
+// window. RotatedAt stays: a window that slid would let two holders live side by side.
 func (s State) replay(r Request, v Verdict, now time.Time) (State, Verdict) {
 	v.Rule = Replay
+	s.ReplayedAt = now
 	if r.Policy.ForeignReplay == policy.AllowForeign || !r.Context.foreign(s.Context) {
 		return s, v
 	}

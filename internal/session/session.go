@@ -55,7 +55,10 @@ type State struct {
 	Parent    id.Refresh // P: the last confirmed token; zero before the first rotation
 	Newest    id.Refresh // N: the newest child of P
 	RotatedAt time.Time  // when N was made; the reuse window is anchored here
-	Confirmed bool       // N is known to have reached its holder
+	// ReplayedAt is when N was last handed out again; zero: never. N isn't replaced
+	// before that answer has reached its holder or was given up.
+	ReplayedAt time.Time
+	Confirmed  bool // N is known to have reached its holder
 
 	CreatedAt  time.Time
 	AbsoluteAt time.Time // ends then, whatever happens

@@ -12,7 +12,7 @@ var rules = [...]struct{ word, why string }{
 	Revoked: {"revoked", "The session had been ended before."},
 	RanOut:  {"expired", "The absolute or idle time of the session was over."},
 	Limited: {"limited", "The session had been refreshed as often as its limit allows."},
-	Read:    {"read", "A trusted caller asked for a session token only; the refresh token stayed as it was."},
+	Read:    {"read", "Only a session token was handed out and the refresh token stayed as it was: because a trusted caller wanted no more, or because answers that carry the newest refresh token may still be on their way."},
 	Confirm: {"confirm", "The newest refresh token is known to have reached its holder."},
 	End:     {"end", "The session was ended on request."},
 }
@@ -35,3 +35,11 @@ func (r Rule) Why() string {
 
 // String returns the rule's name, for logs.
 func (r Rule) String() string { return r.Word() }
+
+// Why returns what was decided in a sentence or two.
+func (e Entry) Why() string {
+	if e.Foreign {
+		return e.Rule.Why() + " It came from another network or browser than the rotation."
+	}
+	return e.Rule.Why()
+}
