@@ -20,7 +20,11 @@ func (s *Service) Upsert(ctx context.Context, p id.Project, c UserChange, o audi
 	for range attempts {
 		known, err := s.anyOf(ctx, p, *c.LoginIDs)
 		if err == nil {
-			return s.bringTo(ctx, known, c, o)
+			u, err := s.bringTo(ctx, known, c, o)
+			if fault.KindOf(err) == fault.NotFound {
+				continue // Somebody else has just deleted the user: look again.
+			}
+			return u, err
 		}
 		if fault.KindOf(err) != fault.NotFound {
 			return User{}, err
