@@ -51,12 +51,13 @@ type Trace struct {
 // TraceEntry is one decision, or several equal ones in a row.
 type TraceEntry struct {
 	At      time.Time  `json:"at"`
-	Rule    string     `json:"rule" enum:"create,replay,rotate,recover,adopt,theft,stale,confirm,revoked,expired,limited,read,foreign,end" description:"The rule that decided; docs/rotation.md explains each."`
+	Rule    string     `json:"rule" enum:"create,replay,rotate,recover,adopt,theft,stale,confirm,revoked,expired,limited,read,end" description:"The rule that decided; docs/rotation.md explains each."`
 	Why     string     `json:"why" description:"The rule in a sentence."`
 	Token   string     `json:"token,omitempty" description:"Id (rid) of the refresh token that was presented. Not a token."`
 	Issued  string     `json:"issued,omitempty" description:"Id (rid) of the refresh token that was handed out."`
 	Network string     `json:"network,omitempty" description:"The /24 or /48 network the request came from."`
 	Agent   string     `json:"agent,omitempty" description:"Browser and system family."`
+	Foreign bool       `json:"foreign,omitempty" description:"True when it came from another network or browser than the rotation."`
 	Count   int        `json:"count" description:"How many equal decisions in a row this entry stands for."`
 	LastAt  *time.Time `json:"lastAt,omitempty" description:"The last of them, when there were several."`
 }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -15,13 +16,14 @@ import (
 )
 
 // refreshExpiry is when the refresh token of a row ends. It depends on nothing but what
-// a rotation wrote, so that a replay mints the same bytes again.
+// a rotation wrote, so that a replay mints the same bytes again. Whole seconds, as the
+// claim has them.
 func (p *project) refreshExpiry(row session.Row) time.Time {
 	if !p.policy.Rotate {
 		// The token stays while refreshes move the idle time on.
-		return row.AbsoluteAt
+		return row.AbsoluteAt.Truncate(time.Second)
 	}
-	return row.ExpiresAt()
+	return row.ExpiresAt().Truncate(time.Second)
 }
 
 // mint makes the tokens of a row at a time of the store's clock. Without refresh the
@@ -193,4 +195,15 @@ func (p *project) refreshClaims(row session.Row, audience []byte, expires time.T
 	}
 	w.WriteByte('}')
 	return w.Bytes()
+}
+
+// RefreshToken mints the refresh token of a stored row, as a replay would. It is for
+// loading sessions from elsewhere and for benchmarks: what hands out tokens to callers
+// is SignIn and Refresh.
+func (s *Service) RefreshToken(ctx context.Context, row session.Row) (secret.Text, error) {
+	p, err := s.current(ctx, row.Project)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	return p.mintRefresh(row, p.audience(row.Audience), p.refreshExpiry(row))
 }

@@ -1,0 +1,94 @@
+// Package server owns the running process: it wires the domain to a store, mounts the
+// faces, serves, runs the workers and drains. It decides nothing itself.
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/store"
+	"github.com/latchkey-dev/latchkey/internal/token"
+)
+
+// App is the domain on a store: what both the server and the command line act with.
+type App struct {
+	Store     store.Store
+	Master    *secret.Ring
+	Directory *directory.Service
+	Sessions  *session.Service
+	Keys      *key.Service
+	Tokens    *token.Service
+	Now       func() time.Time
+}
+
+// Assemble wires the domain. publicURL is without a slash at its end.
+func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() time.Time) (*App, error) {
+	a := &App{Store: st, Master: master, Now: now}
+	var err error
+	if a.Directory, err = directory.New(directory.Deps{Projects: st.Projects(), Users: st.Users(), Keys: st.ManagementKeys(), Now: now}); err != nil {
+		return nil, err
+	}
+	if a.Sessions, err = session.New(session.Deps{Store: st.Sessions(), Bulk: st.Bulk(), Now: now}); err != nil {
+		return nil, err
+	}
+	if a.Keys, err = key.New(key.Deps{Store: st.Keys(), Master: master, Terms: a.terms, Now: now}); err != nil {
+		return nil, err
+	}
+	a.Tokens, err = token.New(token.Deps{
+		Projects: st.Projects(), Keys: st.Keys(), Users: st.Users(), Sessions: st.Sessions(),
+		Master: master, PublicURL: publicURL, Now: now,
+	})
+	return a, err
+}
+
+// terms is what a project's settings ask of its keys.
+func (a *App) terms(ctx context.Context, p id.Project) (key.Terms, error) {
+	project, err := a.Store.Projects().Find(ctx, p)
+	if err != nil {
+		return key.Terms{}, err
+	}
+	s := project.Settings
+	return key.Terms{
+		Version: project.Version, Algorithm: key.Algorithm(s.SigningAlgorithm), Rotation: s.KeyRotation.Std(),
+		Longest: max(policy.Of(s).AbsoluteTimeout, s.SessionTokenTTL.Std(), s.StepUpTTL.Std(), s.AccessKeyTokenTTL.Std()),
+	}, nil
+}
+
+// CreateProject adds a project with its first signing key.
+func (a *App) CreateProject(ctx context.Context, name string, o audit.Origin) (directory.Project, error) {
+	p, err := a.Directory.CreateProject(ctx, name, a.Master, o)
+	if err != nil {
+		return p, err
+	}
+	// Should this fail, the server's next round makes the key.
+	_, err = a.Keys.Tend(ctx, p.ID)
+	return p, err
+}
+
+// EachProject calls do for every project, in pages, and stops at its first error.
+func (a *App) EachProject(ctx context.Context, do func(directory.Project) error) error {
+	for after := (id.Project{}); ; {
+		page, err := a.Directory.Projects(ctx, after, projectPage)
+		if err != nil {
+			return err
+		}
+		for _, p := range page {
+			if err := do(p); err != nil {
+				return err
+			}
+			after = p.ID
+		}
+		if len(page) < projectPage {
+			return nil
+		}
+	}
+}
+
+const projectPage = 100

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/internal/face/native"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+)
+
+// mount is the whole server in one table.
+func (s *Server) mount(api *native.Face) http.Handler {
+	mux := http.NewServeMux()
+	mount := func(pattern string, h http.Handler) {
+		mux.Handle(pattern, s.deps.Metrics.Route(label(pattern)).Wrap(h))
+	}
+	for pattern, h := range map[string]wire.Handler{
+		"GET /livez":              s.live,
+		"GET /readyz":             s.ready,
+		"GET /openapi.json":       document("application/json", "", api.Spec),
+		"GET /docs":               document("text/html; charset=utf-8", api.PageCSP(), api.Page),
+		"GET /docs/errors/{code}": errorPage(api),
+		"GET /{$}":                welcome,
+	} {
+		mount(pattern, s.edge.Handle(h))
+	}
+	mount("GET /metrics", s.deps.Metrics.Handler())
+	for _, r := range api.Routes() {
+		mount(r.Method+" "+r.Pattern, r.Handler(s.edge))
+	}
+	mount("/", s.edge.Handle(unknown(mux)))
+	return wire.Identify(s.logged(mux))
+}
+
+// label is the route without its method, which metrics have beside it.
+func label(pattern string) string {
+	if pattern == "/" {
+		return "unknown"
+	}
+	_, path, _ := strings.Cut(pattern, " ")
+	return path
+}
+
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
+	return wire.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// ready says whether requests should be sent here: not before the store answers, and
+// not once draining has begun.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	if s.draining.Load() {
+		return fault.New(fault.Unavailable, "The server is shutting down.").After(drainRetry)
+	}
+	if err := s.deps.App.Store.Ping(r.Context()); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "The store doesn't answer.").After(drainRetry)
+	}
+	return wire.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func document(media, csp string, body func() []byte) wire.Handler {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		return send(w, media, csp, body())
+	}
+}
+
+func send(w http.ResponseWriter, media, csp string, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", media)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-cache")
+	if csp != "" {
+		h.Set("Content-Security-Policy", csp)
+		h.Set("Referrer-Policy", "no-referrer")
+	}
+	w.Write(body)
+	return nil
+}
+
+func errorPage(api *native.Face) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		page, ok := api.ErrorPage(r.PathValue("code"))
+		if !ok {
+			return fault.New(fault.NotFound, "There is no page for this code.")
+		}
+		return send(w, "text/html; charset=utf-8", api.PageCSP(), page)
+	}
+}
+
+func welcome(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/docs", http.StatusFound)
+	return nil
+}
+
+// unknown answers what no route serves: with the methods that the address has, or as
+// not found. It also refuses a token in the URL there, so that a mistyped address
+// doesn't hide the greater mistake.
+func unknown(mux *http.ServeMux) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := wire.TokenInURL(r); err != nil {
+			return err
+		}
+		var allowed []string
+		for _, method := range []string{"GET", "POST", "PATCH", "PUT", "DELETE"} {
+			probe := r.Clone(r.Context())
+			probe.Method = method
+			if _, pattern := mux.Handler(probe); pattern != "/" && pattern != "" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			return fault.New(fault.NotFound, "There is nothing at this address; /docs lists what there is.")
+		}
+		methods := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", methods)
+		return wire.WithStatus(http.StatusMethodNotAllowed,
+			fault.New(fault.Invalid, "This address answers to %s, not to %.20s.", methods, r.Method))
+	}
+}

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/config"
+	"github.com/latchkey-dev/latchkey/internal/face/native"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/limit"
+	"github.com/latchkey-dev/latchkey/internal/observe"
+)
+
+// Limits on what a stranger may send and how slowly.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeader         = 32 << 10 // the largest token and room for a proxy's headers
+
+	drainRetry = time.Second
+)
+
+// Deps is what a Server stands on.
+type Deps struct {
+	Config    config.Config
+	App       *App
+	Log       *slog.Logger
+	Metrics   *observe.Metrics
+	PublicURL string
+	Version   string
+}
+
+// Server is one process that serves the faces. Run it once.
+type Server struct {
+	deps     Deps
+	edge     wire.Edge
+	handler  http.Handler
+	draining atomic.Bool
+}
+
+// New returns a Server that isn't running yet.
+func New(d Deps) (*Server, error) {
+	s := &Server{deps: d}
+	s.edge = wire.Edge{Report: s.refused}
+	networks, err := limiter(d.Config.NetworkLimit, d.App.Now())
+	if err != nil {
+		return nil, err
+	}
+	api, err := native.New(native.Deps{
+		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Events: d.App.Store.Events(),
+		Limiter: networks, Counter: counter{d.Metrics}, Proxies: d.Config.TrustedProxies, Edge: s.edge,
+		PublicURL: d.PublicURL, Version: d.Version, Now: d.App.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.handler = s.mount(api)
+	return s, nil
+}
+
+// counter tells the metrics what a face counts.
+type counter struct{ *observe.Metrics }
+
+func (c counter) RateLimited(by string) { c.Metrics.RateLimited(observe.Limit(by)) }
+
+// limiter bounds what one network may ask; 0 is no limit.
+func limiter(perMinute int, now time.Time) (native.Limiter, error) {
+	if perMinute == 0 {
+		return unlimited{}, nil
+	}
+	return limit.New(perMinute, limit.Capacity, now)
+}
+
+type unlimited struct{}
+
+func (unlimited) Allow(netip.Prefix, time.Time) (bool, time.Duration) { return true, 0 }
+
+// Handler returns the whole server as a handler, for tests and benchmarks.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run serves on l until ctx ends, then drains: readiness fails first, requests under
+// way are finished within the configured time, and the workers stop last. It owns every
+// goroutine and returns when all have ended.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var workers sync.WaitGroup
+	workers.Go(func() {
+		(&Workers{
+			App: s.deps.App, Log: s.deps.Log, KeepEnded: s.deps.Config.KeepEnded, KeepEvents: s.deps.Config.KeepEvents,
+			Metrics: s.deps.Metrics,
+		}).Run(work)
+	})
+	srv := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	workers.Go(func() { served <- srv.Serve(l) })
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		err = s.drain(srv)
+	}
+	stop()
+	workers.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) drain(srv *http.Server) error {
+	s.draining.Store(true)
+	s.deps.Log.Info("draining: finishing the requests under way", "timeout", s.deps.Config.DrainTimeout.String())
+	// A load balancer needs a moment to see that readiness fails.
+	if d := s.deps.Config.ShutdownDelay; d > 0 {
+		time.Sleep(d)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.deps.Config.DrainTimeout)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		srv.Close()
+		return fmt.Errorf("some requests were cut off: they took longer than the drain timeout: %w", err)
+	}
+	s.deps.Log.Info("drained")
+	return nil
+}
