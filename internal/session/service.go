@@ -79,18 +79,18 @@ func (s *Service) End(ctx context.Context, p id.Project, sid id.Session, e Endin
 	return s.store.End(ctx, p, sid, e)
 }
 
-// EndOwn ends a session of a user; fault.NotFound when it is somebody else's, so that
-// nobody learns which sessions exist.
-func (s *Service) EndOwn(ctx context.Context, p id.Project, user id.User, sid id.Session, e Ending) error {
+// EndOwn ends a session of a user and reports, like End, whether it was active;
+// fault.NotFound when it is somebody else's, so that nobody learns which sessions exist.
+func (s *Service) EndOwn(ctx context.Context, p id.Project, user id.User, sid id.Session, e Ending) (bool, error) {
 	row, _, err := s.store.Find(ctx, p, sid)
+	if fault.KindOf(err) == fault.NotFound || err == nil && row.User != user {
+		// The same words in both cases: a difference would tell them apart.
+		return false, fault.New(fault.NotFound, "You have no such session.")
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	if row.User != user {
-		return fault.New(fault.NotFound, "You have no such session.")
-	}
-	_, err = s.store.End(ctx, p, sid, e)
-	return err
+	return s.store.End(ctx, p, sid, e)
 }
 
 // EndUser ends all sessions of a user but keep, and returns how many were active.
