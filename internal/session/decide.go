@@ -71,6 +71,10 @@ func (v Verdict) Made() bool { return v.Rule == Rotate || v.Rule == Recover || v
 // store runs it inside the transaction of the refresh, and the model checker explores
 // it exhaustively. Time goes in once, so one decision knows one now.
 //
+// The only holder of a session is never taken for a thief, whatever the network
+// loses, delays or puts in another order, if clients give up a request, and drop its
+// answer, less than half of the reuse window after composing it.
+//
 // Key-bound sessions will be refused here, before the lineage is looked at, when the
 // proof of the key is missing or by another key: without a change of state, since a
 // thief without the key can do nothing with the token.

@@ -95,7 +95,7 @@ func newStory() *story {
 	return s
 }
 
-func (s *story) say(_ *world, format string, args ...any) {
+func (s *story) say(format string, args ...any) {
 	if s != nil {
 		s.lines = append(s.lines, fmt.Sprintf("  t=%d  ", s.time)+fmt.Sprintf(format, args...))
 	}
@@ -122,6 +122,8 @@ func (s *story) packet(w *world, i int) string {
 	switch p.kind() {
 	case asked:
 		return fmt.Sprintf("request %d (%s)", s.requests[i], s.names[p.token()])
+	case vouching:
+		return fmt.Sprintf("acknowledgement %d (%s)", s.requests[i], s.names[p.token()])
 	case bare:
 		return fmt.Sprintf("answer %d (a session token of %s)", s.requests[i], s.names[p.token()])
 	}
@@ -132,19 +134,19 @@ func (s *story) composed(w *world, i int) {
 	if s != nil {
 		s.count++
 		s.requests[i] = s.count
-		s.say(w, "%s is composed", s.packet(w, i))
+		s.say("%s is composed", s.packet(w, i))
 	}
 }
 
 func (s *story) decided(w *world, i int, v session.Verdict) {
 	if s != nil {
-		s.say(w, "%s reaches the server: %s", s.packet(w, i), s.outcome(v))
+		s.say("%s reaches the server: %s", s.packet(w, i), s.outcome(v))
 	}
 }
 
 func (s *story) presented(w *world, t role, v session.Verdict) {
 	if s != nil {
-		s.say(w, "the thief presents %s: %s", s.names[t], s.outcome(v))
+		s.say("the thief presents %s: %s", s.names[t], s.outcome(v))
 	}
 }
 

@@ -8,7 +8,8 @@ type action uint8
 const (
 	tick    action = iota + 1 // time passes
 	compose                   // the holder asks for a refresh with what is in the jar
-	see                       // the server sees a session token of N, or the jar's acknowledgement
+	see                       // the server sees a session token of N
+	vouch                     // the holder acknowledges what is in the jar
 	seeOld                    // the server sees a session token of P
 	revoke                    // the session is ended
 	bump                      // the user's epoch grows: all sessions are ended
@@ -28,8 +29,11 @@ func (m *model) actions(w *world, yield func(action)) {
 		yield(tick)
 	}
 	if !w.is(over) {
-		if !m.serial && w.is(known) || w.jar == newest && m.idle(w) {
+		switch {
+		case !m.serial && w.is(known):
 			yield(see)
+		case m.serial && m.idle(w):
+			yield(vouch)
 		}
 		yield(seeOld)
 		yield(revoke)
@@ -46,7 +50,7 @@ func (m *model) actions(w *world, yield func(action)) {
 		case p == 0:
 			yield(compose)
 			continue
-		case p.kind() == asked:
+		case p.kind() == asked || p.kind() == vouching:
 			yield(deliver + a)
 		default:
 			yield(arrive + a)
@@ -85,10 +89,10 @@ func (m *model) step(w world, a action, tell *story) (world, broken) {
 		case arrive:
 			m.taken(&w, int(i), tell)
 		case lose:
-			tell.say(&w, "%s is lost", tell.packet(&w, int(i)))
+			tell.say("%s is lost", tell.packet(&w, int(i)))
 			w.flight[i] = 0
 		case delay:
-			tell.say(&w, "%s is late", tell.packet(&w, int(i)))
+			tell.say("%s is late", tell.packet(&w, int(i)))
 			w.flight[i] = pack(tardy, w.flight[i].age(), w.flight[i].token())
 			w.set(delayed, true)
 		}
@@ -106,39 +110,50 @@ func (m *model) happen(w *world, a action, tell *story) {
 		tell.tick()
 		m.pass(w)
 	case compose:
-		for i, p := range w.flight {
-			if p == 0 {
-				w.flight[i] = pack(asked, 0, w.jar)
-				tell.composed(w, i)
-				break
-			}
-		}
+		w.send(asked, tell)
+	case vouch:
+		w.send(vouching, tell)
 	case see:
-		tell.say(w, "the server sees the session token of %s", tell.name(newest))
-		s, _ := m.arrived(m.state(w), rid(newest), m.policy.ReuseWindow, modelNow)
-		tell.move(m.store(w, s))
-		w.set(proven, w.is(proven) || int(w.mint) >= m.window)
+		tell.say("the server sees the session token of %s", tell.name(newest))
+		m.shown(w, newest, tell)
 	case seeOld:
-		tell.say(w, "the server sees the session token of %s", tell.name(parent))
-		s, _ := m.arrived(m.state(w), rid(parent), m.policy.ReuseWindow, modelNow)
-		tell.move(m.store(w, s))
+		tell.say("the server sees the session token of %s", tell.name(parent))
+		m.shown(w, parent, tell)
 	case revoke:
-		tell.say(w, "the session is ended")
+		tell.say("the session is ended")
 		w.set(ended|over, true)
 	case bump:
-		tell.say(w, "all sessions of the user are ended")
+		tell.say("all sessions of the user are ended")
 		w.set(outdated|over, true)
 	case crash:
-		tell.say(w, "the server stops and starts again")
+		tell.say("the server stops and starts again")
 		if m.restart != nil {
 			tell.move(m.store(w, m.restart(m.state(w))))
 		}
 	case steal:
-		tell.say(w, "the thief copies the jar: %s", tell.name(w.jar))
+		tell.say("the thief copies the jar: %s", tell.name(w.jar))
 		w.hoard = 1 << w.jar &^ (1 << dead)
 		w.set(copied, true)
 		w.set(common, w.jar == newest)
 	}
+}
+
+// send puts a request with the jar's token on its way, if there is room for one.
+func (w *world) send(k kind, tell *story) {
+	for i, p := range w.flight {
+		if p == 0 {
+			w.flight[i] = pack(k, 0, w.jar)
+			tell.composed(w, i)
+			return
+		}
+	}
+}
+
+// shown runs the server on a proof that the token in a role has arrived.
+func (m *model) shown(w *world, t role, tell *story) {
+	s, _ := m.arrived(m.state(w), rid(t), m.policy.ReuseWindow, modelNow)
+	tell.move(m.store(w, s))
+	w.set(proven, w.is(proven) || t == newest && int(w.mint) >= m.window)
 }
 
 // pass lets a tick pass. What the holder has given up is gone, except what the bounds
@@ -164,6 +179,12 @@ func (m *model) pass(w *world) {
 // delivered runs the server on a request of the honest holder.
 func (m *model) delivered(w *world, i int, tell *story) broken {
 	p := w.flight[i]
+	if p.kind() == vouching {
+		tell.say("%s reaches the server", tell.packet(w, i))
+		w.flight[i] = 0
+		m.shown(w, p.token(), tell)
+		return broken{}
+	}
 	before := *w
 	w.flight[i] = 0
 	v, to, b := m.judge(w, p.token(), p.age(), honest)
@@ -236,7 +257,7 @@ func (m *model) judge(w *world, t role, age uint8, by turns) (session.Verdict, m
 // taken gives an answer to the honest holder: the jar keeps whatever came last.
 func (m *model) taken(w *world, i int, tell *story) {
 	p := w.flight[i]
-	tell.say(w, "%s arrives", tell.packet(w, i))
+	tell.say("%s arrives", tell.packet(w, i))
 	w.flight[i] = 0
 	if p.token() == newest {
 		w.set(known, true)

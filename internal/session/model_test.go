@@ -130,7 +130,7 @@ func TestModelLimits(t *testing.T) {
 		})
 	}
 	t.Run("the thief gets two turns", func(t *testing.T) {
-		b := robbed()
+		b := small(robbed())
 		b.turns = thiefTurns - 1
 		broken, schedule := newModel(b, genuine()).explore()
 		if broken.invariant != "I2" {

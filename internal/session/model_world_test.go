@@ -1,9 +1,6 @@
 package session_test
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // The model is one session's server state, one honest holder with one jar, a network
 // that does its worst, and at most one thief. Time comes in ticks.
@@ -94,6 +91,7 @@ const (
 	shared                   // as answered, after the copy: this N was made for the thief
 	bare                     // no refresh token; its session token names the one it carries
 	tardy                    // as answered, and accepted until bounds.late
+	vouching                 // an acknowledgement of what was in the jar
 )
 
 func pack(k kind, age uint8, t role) packet {
@@ -150,7 +148,7 @@ func (w *world) settle(b bounds) {
 	}
 	for i, p := range w.flight {
 		switch k := p.kind(); {
-		case p == 0 || k == asked:
+		case p == 0 || k == asked || k == vouching && !w.is(over):
 		case w.is(over): // answers don't matter any more
 			w.flight[i] = 0
 		case k == bare && (w.is(known) || p.token() != newest): // tells nothing
@@ -171,17 +169,10 @@ type moves struct {
 func (w *world) order() moves {
 	var m moves
 	m.places = w.sort()
-	siblings := false
 	for i := range m.roles {
 		m.roles[i] = role(i)
 	}
-	for t := sibling; t < siblingEnd; t++ {
-		siblings = siblings || w.hoard>>t&1 != 0 || w.jar == t
-		for _, p := range w.flight {
-			siblings = siblings || p.token() == t
-		}
-	}
-	if !siblings {
+	if !w.hasSiblings() {
 		return m
 	}
 	next := sibling
@@ -206,13 +197,25 @@ func (w *world) order() moves {
 	return m
 }
 
+func (w *world) hasSiblings() bool {
+	const hoarded = 1<<siblingEnd - 1<<sibling
+	is := func(t role) bool { return t >= sibling && t < siblingEnd }
+	return w.hoard&hoarded != 0 || is(w.jar) ||
+		is(w.flight[0].token()) || is(w.flight[1].token()) || is(w.flight[2].token())
+}
+
 // sort sorts the packets and returns where each went.
 func (w *world) sort() [3]int {
-	at := [3]int{0, 1, 2}
-	slices.SortFunc(at[:], func(a, b int) int { return int(w.flight[b]) - int(w.flight[a]) })
-	before, to := w.flight, [3]int{}
-	for i, from := range at {
-		w.flight[i], to[from] = before[from], i
+	from := [3]int{0, 1, 2}
+	for _, i := range [...]int{0, 1, 0} {
+		if w.flight[i] < w.flight[i+1] {
+			w.flight[i], w.flight[i+1] = w.flight[i+1], w.flight[i]
+			from[i], from[i+1] = from[i+1], from[i]
+		}
+	}
+	to := [3]int{}
+	for i, at := range from {
+		to[at] = i
 	}
 	return to
 }

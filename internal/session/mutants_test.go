@@ -93,7 +93,10 @@ func remembering(b bounds) bounds {
 
 func TestMutants(t *testing.T) {
 	var all []mutant
-	for _, part := range [][]mutant{windowMutants(), lineageMutants(), confirmMutants(), endMutants(), crashMutants()} {
+	for _, part := range [][]mutant{
+		windowMutants(), quietMutants(), staleMutants(), lineageMutants(), siblingMutants(), theftMutants(), readMutants(),
+		confirmMutants(), endMutants(), crashMutants(),
+	} {
 		all = append(all, part...)
 	}
 	began, worlds := time.Now(), 0
@@ -151,6 +154,11 @@ func windowMutants() []mutant {
 				*s, v.Rule = was, session.Read
 			}
 		})},
+	}
+}
+
+func quietMutants() []mutant {
+	return []mutant{
 		{"a: no quiet time", lone(), "I1", before(func(s *session.State, _ *session.Subject, _ *session.Request, _ time.Time) {
 			s.ReplayedAt = time.Time{}
 		})},
@@ -169,15 +177,22 @@ func windowMutants() []mutant {
 				v.Rule = session.Replay
 			}
 		})},
-		{"f: stale isn't checked", lingering(), "I1", before(func(_ *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
+	}
+}
+
+func staleMutants() []mutant {
+	lingering := lingering()
+	lingering.flight = 2
+	return []mutant{
+		{"f: stale isn't checked", lingering, "I1", before(func(_ *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
 			r.ComposedAt = time.Time{}
 		})},
-		{"f: stale only after a whole window", lingering(), "I1", before(func(_ *session.State, _ *session.Subject, r *session.Request, now time.Time) {
+		{"f: stale only after a whole window", lingering, "I1", before(func(_ *session.State, _ *session.Subject, r *session.Request, now time.Time) {
 			if now.Sub(r.ComposedAt) <= r.Policy.ReuseWindow {
 				r.ComposedAt = time.Time{}
 			}
 		})},
-		{"f: stale ends the session", lingering(), "I1", instead(func(_ session.State, _ session.Request, now time.Time, s *session.State, v *session.Verdict) {
+		{"f: stale ends the session", lingering, "I1", instead(func(_ session.State, _ session.Request, now time.Time, s *session.State, v *session.Verdict) {
 			if v.Rule == session.Stale {
 				s.EndedAt = now
 			}
@@ -187,13 +202,6 @@ func windowMutants() []mutant {
 
 func lineageMutants() []mutant {
 	theft := small(robbed())
-	accept := func(old id.Refresh) protocol {
-		return before(func(s *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
-			if r.Token == old && !s.Parent.IsZero() {
-				r.Token = s.Parent
-			}
-		})
-	}
 	return []mutant{
 		{"b: a rotation keeps P", theft, "I2", instead(func(was session.State, _ session.Request, _ time.Time, s *session.State, v *session.Verdict) {
 			if v.Rule == session.Rotate && !was.Parent.IsZero() {
@@ -220,6 +228,11 @@ func lineageMutants() []mutant {
 				s.RotatedAt = was.RotatedAt
 			}
 		})},
+	}
+}
+
+func siblingMutants() []mutant {
+	return []mutant{
 		{"d: no adoption", tardily(), "I1", instead(func(was session.State, _ session.Request, now time.Time, s *session.State, v *session.Verdict) {
 			if v.Rule == session.Adopt {
 				accuse(was, now, s, v)
@@ -230,11 +243,24 @@ func lineageMutants() []mutant {
 				mint(s, v, session.Adopt, r, now)
 			}
 		})},
-		{"d: an adoption keeps P", theft, "I2", instead(func(was session.State, _ session.Request, _ time.Time, s *session.State, v *session.Verdict) {
+		{"d: an adoption keeps P", small(robbed()), "I2", instead(func(was session.State, _ session.Request, _ time.Time, s *session.State, v *session.Verdict) {
 			if v.Rule == session.Adopt {
 				s.Parent = was.Parent
 			}
 		})},
+	}
+}
+
+func theftMutants() []mutant {
+	theft := small(robbed())
+	accept := func(old id.Refresh) protocol {
+		return before(func(s *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
+			if r.Token == old && !s.Parent.IsZero() {
+				r.Token = s.Parent
+			}
+		})
+	}
+	return []mutant{
 		{"e: the parent of P is accepted", remembering(theft), "I2", accept(rid(grand))},
 		{"e: siblings of P are accepted", remembering(theft), "I2", accept(rid(elder))},
 		{"e: theft doesn't end the session", theft, "I4", instead(func(was session.State, _ session.Request, _ time.Time, s *session.State, v *session.Verdict) {
@@ -242,10 +268,15 @@ func lineageMutants() []mutant {
 				*s = was
 			}
 		})},
+	}
+}
+
+func readMutants() []mutant {
+	return []mutant{
 		{"j: a read moves the lineage", lone(), "J", before(func(_ *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
 			r.ReadOnly = false
 		})},
-		{"j: a read accepts any token", theft, "J", instead(func(was session.State, r session.Request, _ time.Time, s *session.State, v *session.Verdict) {
+		{"j: a read accepts any token", small(robbed()), "J", instead(func(was session.State, r session.Request, _ time.Time, s *session.State, v *session.Verdict) {
 			if r.ReadOnly && v.Rule == session.Theft {
 				*s, v.Rule = was, session.Read
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
@@ -35,7 +36,7 @@ type Entry struct {
 // Add returns the trace with one more decision. Count and Last of e are set here.
 func (t Trace) Add(e Entry) Trace {
 	e.Count, e.Last = 1, e.At
-	e.Context.Agent = e.Context.Agent[:min(len(e.Context.Agent), agentLimit)]
+	e.Context.Agent = clip(e.Context.Agent)
 	n := len(t.Entries)
 	if n > 0 && t.Entries[n-1].equal(e) {
 		e.At, e.Count = t.Entries[n-1].At, t.Entries[n-1].Count+1
@@ -51,12 +52,25 @@ func (t Trace) Add(e Entry) Trace {
 	return Trace{Entries: append(entries, e), Dropped: t.Dropped}
 }
 
+// clip cuts an agent to agentLimit bytes, and no character in two.
+func clip(agent string) string {
+	if len(agent) <= agentLimit {
+		return agent
+	}
+	n := agentLimit
+	for n > 0 && !utf8.RuneStart(agent[n]) {
+		n--
+	}
+	return agent[:n]
+}
+
 func (e Entry) equal(f Entry) bool {
 	return e.Rule == f.Rule && e.Foreign == f.Foreign && e.Token == f.Token && e.Issued == f.Issued && e.Context == f.Context
 }
 
 // The stored form is binary, because it is written with every decision: a version
-// byte, Dropped, then each entry with times as milliseconds since the entry before.
+// byte, Dropped, then each entry as it differs from the one before: a session that has
+// refreshed for years must fit into a few hundred bytes.
 // Agents are kept to agentLimit bytes.
 const (
 	traceVersion = 1
@@ -71,39 +85,44 @@ const (
 	isForeign
 	isRepeated
 	sameContext // as the entry before
+	isChained   // the token is the one that the entry before handed out
 )
 
 var errTrace = errors.New("stored trace is damaged")
+
+// beforeFirst is what the first entry is told apart from.
+func beforeFirst() Entry { return Entry{At: time.UnixMilli(0)} }
 
 // AppendBinary appends the stored form to b. It never fails.
 func (t Trace) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, traceVersion)
 	b = binary.AppendUvarint(b, uint64(t.Dropped))
-	last, context := int64(0), Context{}
+	before := beforeFirst()
 	for _, e := range t.Entries {
-		b = e.append(b, last, context)
-		last, context = e.At.UnixMilli(), e.Context
+		b = e.append(b, before)
+		before = e
 	}
 	return b, nil
 }
 
-func (e Entry) append(b []byte, last int64, before Context) []byte {
+func (e Entry) append(b []byte, before Entry) []byte {
 	var flags byte
 	set := func(on bool, flag byte) {
 		if on {
 			flags |= flag
 		}
 	}
-	same := e.Context == before
+	same, chained := e.Context == before.Context, e.Token == before.Issued && !e.Token.IsZero()
 	set(same, sameContext)
-	set(!e.Token.IsZero(), hasToken)
+	set(chained, isChained)
+	set(!chained && !e.Token.IsZero(), hasToken)
 	set(!e.Issued.IsZero(), hasIssued)
 	set(!same && e.Context.Network.IsValid(), hasNetwork)
 	set(!same && e.Context.Agent != "", hasAgent)
 	set(e.Foreign, isForeign)
 	set(e.Count > 1, isRepeated)
 	b = append(b, flags, byte(e.Rule))
-	b = binary.AppendVarint(b, e.At.UnixMilli()-last)
+	b = binary.AppendVarint(b, e.At.UnixMilli()-before.At.UnixMilli())
 	if flags&isRepeated != 0 {
 		b = binary.AppendUvarint(b, uint64(e.Count))
 		b = binary.AppendVarint(b, e.Last.UnixMilli()-e.At.UnixMilli())
@@ -137,10 +156,10 @@ func (t *Trace) UnmarshalBinary(b []byte) error {
 		return errTrace
 	}
 	t.Dropped = int(r.uvarint())
-	last, context := int64(0), Context{}
+	before := beforeFirst()
 	for len(r.b) > 0 && !r.bad && len(t.Entries) < TraceLimit {
-		e := r.entry(last, context)
-		last, context = e.At.UnixMilli(), e.Context
+		e := r.entry(before)
+		before = e
 		t.Entries = append(t.Entries, e)
 	}
 	if r.bad || len(r.b) > 0 || t.Dropped < 0 {
@@ -182,15 +201,19 @@ func (r *reader) varint() int64 {
 	return v
 }
 
-func (r *reader) entry(last int64, before Context) Entry {
+func (r *reader) entry(before Entry) Entry {
 	flags := r.byte()
 	e := Entry{Rule: Rule(r.byte()), Foreign: flags&isForeign != 0, Count: 1}
-	at := last + r.varint()
+	at := before.At.UnixMilli() + r.varint()
 	e.At = time.UnixMilli(at).UTC()
 	e.Last = e.At
 	if flags&isRepeated != 0 {
 		e.Count = int(r.uvarint())
+		r.bad = r.bad || e.Count < 2
 		e.Last = time.UnixMilli(at + r.varint()).UTC()
+	}
+	if flags&isChained != 0 {
+		e.Token = before.Issued
 	}
 	if flags&hasToken != 0 {
 		e.Token = id.Refresh(r.take(len(e.Token)))
@@ -199,7 +222,7 @@ func (r *reader) entry(last int64, before Context) Entry {
 		e.Issued = id.Refresh(r.take(len(e.Issued)))
 	}
 	if flags&sameContext != 0 {
-		e.Context = before
+		e.Context = before.Context
 	}
 	if flags&hasNetwork != 0 {
 		e.Context.Network = r.network()
