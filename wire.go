@@ -10,7 +10,7 @@ import (
 type TokenSet struct {
 	SessionToken     string    `json:"sessionToken,omitempty" description:"JWT (typ at+jwt) that applications verify locally."`
 	SessionExpiresAt time.Time `json:"sessionExpiresAt"`
-	RefreshToken     string    `json:"refreshToken,omitempty" description:"Replaces the token that was presented. Left out when rotate is never."`
+	RefreshToken     string    `json:"refreshToken,omitempty" description:"Replaces the token that was presented. When it is absent, keep that one: the lineage was left alone."`
 	RefreshExpiresAt time.Time `json:"refreshExpiresAt"`
 	Session          Session   `json:"session"`
 	ServerTime       time.Time `json:"serverTime" description:"The server's clock, to correct the client's."`

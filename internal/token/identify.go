@@ -24,11 +24,11 @@ func (s *Service) Identify(ctx context.Context, in Presentation) (Identity, erro
 		return Identity{}, err
 	}
 	if c.Kind == RefreshToken {
-		_, row, v, err := s.rotate(ctx, in, true)
+		d, err := s.rotate(ctx, in, true)
 		if err == nil {
-			err = v.Err(row.State)
+			err = d.Err(d.row.State)
 		}
-		return Identity{c, row}, err
+		return Identity{c, d.row}, err
 	}
 	row, err := s.live(ctx, p, c)
 	if err != nil {

@@ -26,19 +26,21 @@ func (p *project) refreshExpiry(row session.Row) time.Time {
 	return row.ExpiresAt().Truncate(time.Second)
 }
 
-// mint makes the tokens of a row at a time of the store's clock. Without refresh the
-// lineage was left alone, and only a session token is made.
-func (p *project) mint(row session.Row, rule session.Rule, at time.Time, refresh bool) (Set, error) {
+// mint makes the tokens of a row at a time of the store's clock. held is the refresh
+// token that the client holds afterwards: with session.Read the one that it presented.
+// A session token that named the newest would confirm, once it is seen again, a token
+// that the client never got.
+func (p *project) mint(row session.Row, rule session.Rule, at time.Time, held id.Refresh) (Set, error) {
 	set := Set{Row: row, Rule: rule, At: at, RefreshExpiresAt: p.refreshExpiry(row)}
 	// Tokens never outlive the session. Whole seconds, as the claim has them.
 	set.SessionExpiresAt = earlier(at.Add(p.policy.SessionTokenTTL), row.ExpiresAt()).Truncate(time.Second)
 	audience := p.audience(row.Audience)
-	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, audience, at, set))
+	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, audience, at, held, set))
 	if err != nil {
 		return Set{}, tooLarge("session token", err, row)
 	}
 	set.Session = secret.New(st)
-	if refresh {
+	if rule != session.Read {
 		if set.Refresh, err = p.mintRefresh(row, audience, set.RefreshExpiresAt); err != nil {
 			return Set{}, err
 		}
@@ -142,7 +144,7 @@ func (w *writer) members(object json.RawMessage) {
 	}
 }
 
-func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, set Set) []byte {
+func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, held id.Refresh, set Set) []byte {
 	var w writer
 	w.Grow(1024)
 	w.raw("iss", p.issuer)
@@ -154,7 +156,7 @@ func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, 
 	w.int("auth_time", row.AuthTime.Unix())
 	w.plain("jti", id.NewRefresh().String())
 	w.plain("sid", row.ID.String())
-	w.plain("rid", row.Newest.String())
+	w.plain("rid", held.String())
 	w.raw("drn", p.sessionDRN)
 	w.strings("amr", row.AMR)
 	// A string in RFC 3339: clients that exist compare it as text.

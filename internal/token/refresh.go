@@ -30,26 +30,35 @@ type Presentation struct {
 // The rule is returned with a refusal too, for metrics; it is meaningless when decided
 // is false.
 func (s *Service) Refresh(ctx context.Context, in Presentation, readOnly bool) (set Set, decided bool, err error) {
-	p, row, v, err := s.rotate(ctx, in, readOnly)
+	d, err := s.rotate(ctx, in, readOnly)
 	if err != nil {
 		return Set{}, false, err
 	}
-	if err := v.Err(row.State); err != nil {
-		return Set{Rule: v.Rule}, true, err
+	if err := d.Err(d.row.State); err != nil {
+		return Set{Rule: d.Rule}, true, err
 	}
-	set, err = p.mint(row, v.Rule, v.At, v.Rule != session.Read)
+	held := d.row.Newest
+	if d.Rule == session.Read {
+		held = d.presented
+	}
+	set, err = d.project.mint(d.row, d.Rule, d.At, held)
 	return set, true, err
+}
+
+// decision is what came of a presented refresh token.
+type decision struct {
+	session.Verdict
+	project   *project // as it was in the transaction
+	row       session.Row
+	presented id.Refresh
 }
 
 // rotate reads a refresh token and runs the decision on its session, with the project
 // as it is in the transaction of the decision.
-func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (*project, session.Row, session.Verdict, error) {
-	none := func(err error) (*project, session.Row, session.Verdict, error) {
-		return nil, session.Row{}, session.Verdict{}, err
-	}
+func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (decision, error) {
 	p, err := s.cached(ctx, in.Project)
 	if err != nil {
-		return none(err)
+		return decision{}, err
 	}
 	for range attempts {
 		c, err := p.read(in.Token, RefreshToken)
@@ -58,10 +67,10 @@ func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (*
 			// since. Only an outdated cache is a reason to read again.
 			fresh, ferr := s.current(ctx, in.Project)
 			if ferr != nil {
-				return none(ferr)
+				return decision{}, ferr
 			}
 			if fresh.Version == p.Version {
-				return none(err)
+				return decision{}, err
 			}
 			p = fresh
 			continue
@@ -69,16 +78,16 @@ func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (*
 		row, v, err := s.d.Sessions.Rotate(ctx, p.refresh(c, in, readOnly))
 		if errors.Is(err, session.ErrVersion) {
 			if p, err = s.load(ctx, in.Project); err != nil {
-				return none(err)
+				return decision{}, err
 			}
 			continue
 		}
 		if fault.KindOf(err) == fault.NotFound {
-			return none(s.gone(c))
+			return decision{}, s.gone(c)
 		}
-		return p, row, v, err
+		return decision{v, p, row, c.Token}, err
 	}
-	return none(fault.New(fault.Unavailable, "The project is being changed; try again."))
+	return decision{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
 }
 
 func (p *project) refresh(c Credential, in Presentation, readOnly bool) session.Refresh {

@@ -63,7 +63,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 		}
 		// Minted before the insert, so that a session whose tokens don't fit is
 		// never stored. The store sets nothing that tokens show.
-		set, err := p.mint(row, session.Create, row.CreatedAt, true)
+		set, err := p.mint(row, session.Create, row.CreatedAt, row.Newest)
 		if err != nil {
 			return Set{}, err
 		}
@@ -190,7 +190,7 @@ func (s *Service) Fits(ctx context.Context, p id.Project) (func(session.Row) err
 		return nil, err
 	}
 	return func(row session.Row) error {
-		_, err := current.mint(row, session.Read, s.d.Now(), true)
+		_, err := current.mint(row, session.Replay, s.d.Now(), row.Newest)
 		return err
 	}, nil
 }
