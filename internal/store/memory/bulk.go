@@ -1,0 +1,190 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+type bulk struct{ *Store }
+
+// matches looks at everything in f but its After and Limit.
+func (p *project) matches(row session.Row, f session.Filter, now time.Time) bool {
+	status, _ := row.Status(p.subject(row.User), now)
+	return (f.User.IsZero() || row.User == f.User) &&
+		(f.Status == "" || status == f.Status) &&
+		(f.CreatedFrom.IsZero() || !row.CreatedAt.Before(f.CreatedFrom)) &&
+		(f.CreatedTo.IsZero() || row.CreatedAt.Before(f.CreatedTo)) &&
+		(!f.IP.IsValid() || within(f.IP, row.Device.IP)) &&
+		(f.SigningKey.IsZero() || row.SigningKey == f.SigningKey)
+}
+
+func within(network netip.Prefix, address string) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && network.Contains(ip.WithZone("").Unmap())
+}
+
+func (s bulk) List(ctx context.Context, f session.Filter) ([]session.Row, []session.Subject, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer tx.end()
+	p, ok := tx.projects[f.Project]
+	if !ok {
+		return nil, nil, nil
+	}
+	var rows []session.Row
+	var subjects []session.Subject
+	for _, sid := range slices.Backward(ascending(maps.Keys(p.sessions), id.Session{}, len(p.sessions))) {
+		if len(rows) >= f.Limit {
+			break
+		}
+		row := p.sessions[sid]
+		if (f.After.IsZero() || sid.Compare(f.After) < 0) && p.matches(row, f, tx.now) {
+			rows, subjects = append(rows, copyRow(row)), append(subjects, p.subject(row.User))
+		}
+	}
+	return rows, subjects, nil
+}
+
+func (s bulk) Count(ctx context.Context, f session.Filter) (int, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.end()
+	p, ok := tx.projects[f.Project]
+	if !ok {
+		return 0, nil
+	}
+	count := 0
+	for _, row := range p.sessions {
+		if p.matches(row, f, tx.now) {
+			count++
+		}
+	}
+	return count, nil
+}
+
+func (s bulk) EndAll(ctx context.Context, p id.Project, user id.User, keep id.Session, e session.Ending) (int, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.end()
+	owner, err := tx.find(p)
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	if user.IsZero() {
+		owner.endAll(keep, tx.now)
+	} else if count, err = owner.endAllOf(user, keep, tx.now); err != nil {
+		return 0, err
+	}
+	tx.log(endedMany(p, user, count, e, tx.now))
+	return count, nil
+}
+
+// endAll grows the project's epoch, and that of the session that is kept with it.
+func (p *project) endAll(keep id.Session, now time.Time) {
+	row, ok := p.sessions[keep]
+	ok = ok && p.matches(row, session.Filter{Status: session.Active}, now)
+	p.Epoch++
+	if ok {
+		row.ProjectEpoch = p.Epoch
+		p.sessions[keep] = row
+	}
+}
+
+// endAllOf does so with one user, and counts.
+func (p *project) endAllOf(user id.User, keep id.Session, now time.Time) (int, error) {
+	u, err := p.user(user)
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	for _, row := range p.sessions {
+		if !p.matches(row, session.Filter{User: user, Status: session.Active}, now) {
+			continue
+		}
+		if row.ID == keep {
+			row.UserEpoch = u.Epoch + 1
+			p.sessions[keep] = row
+			continue
+		}
+		count++
+	}
+	u.Epoch++
+	p.users[user] = u
+	return count, nil
+}
+
+func endedMany(p id.Project, user id.User, count int, e session.Ending, now time.Time) audit.Event {
+	return audit.New(p, now, audit.SessionsEnded, e.Origin).Of(id.Session{}, user).
+		With("reason", string(e.Reason)).With("count", float64(count))
+}
+
+func (s bulk) EndMatching(ctx context.Context, f session.Filter, e session.Ending) (int, id.Session, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return 0, id.Session{}, err
+	}
+	defer tx.end()
+	if f.Limit < 1 {
+		return 0, id.Session{}, fault.New(fault.Internal, "A limit of at least 1 is wanted.")
+	}
+	p, ok := tx.projects[f.Project]
+	if !ok {
+		return 0, id.Session{}, nil
+	}
+	page := ascending(maps.Keys(p.sessions), f.After, f.Limit+1)
+	next := id.Session{}
+	if len(page) > f.Limit {
+		page = page[:f.Limit]
+		next = page[f.Limit-1]
+	}
+	f.Status = session.Active
+	count := 0
+	for _, sid := range page {
+		if row := p.sessions[sid]; p.matches(row, f, tx.now) {
+			p.sessions[sid] = ended(row, e.Reason, tx.now)
+			count++
+		}
+	}
+	if count > 0 {
+		tx.log(endedMany(f.Project, f.User, count, e, tx.now))
+	}
+	return count, next, nil
+}
+
+// Sweep never looks past now, whatever the cutoff: a session that has yet to run out
+// isn't over.
+func (s bulk) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.end()
+	if cutoff.After(tx.now) {
+		cutoff = tx.now
+	}
+	removed := 0
+	for _, p := range tx.projects {
+		for sid, row := range p.sessions {
+			if removed < limit && row.OverAt().Before(cutoff) {
+				delete(p.sessions, sid)
+				removed++
+			}
+		}
+	}
+	return removed, nil
+}

@@ -1,0 +1,75 @@
+package memory
+
+import (
+	"context"
+	"maps"
+
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+)
+
+type keys struct{ *Store }
+
+func (s keys) List(ctx context.Context, p id.Project) ([]key.Key, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.end()
+	owner, ok := tx.projects[p]
+	if !ok {
+		return nil, nil
+	}
+	var all []key.Key
+	for _, k := range ascending(maps.Keys(owner.keys), id.Key{}, len(owner.keys)) {
+		all = append(all, copyKey(owner.keys[k]))
+	}
+	return all, nil
+}
+
+// Apply makes the change on a copy of the project's keys, which becomes the real one
+// when nothing was wrong.
+func (s keys) Apply(ctx context.Context, p id.Project, version int64, c key.Change) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	owner, err := tx.find(p)
+	if err != nil {
+		return err
+	}
+	if owner.Version != version {
+		return fault.New(fault.Conflict, "The project has changed in the meantime.")
+	}
+	changed := maps.Clone(owner.keys)
+	if err := apply(changed, c); err != nil {
+		return err
+	}
+	owner.keys = changed
+	owner.Version++
+	tx.log(c.Events...)
+	return nil
+}
+
+func apply(all map[id.Key]key.Key, c key.Change) error {
+	for _, k := range c.Insert {
+		if _, taken := all[k.ID]; taken {
+			return fault.New(fault.Conflict, "There is a signing key with this id already.")
+		}
+		all[k.ID] = copyKey(k)
+	}
+	for _, k := range c.Update {
+		old, ok := all[k.ID]
+		if !ok {
+			return fault.New(fault.NotFound, "This project has no such signing key.")
+		}
+		k.Project, k.CreatedAt, k.Sealed = old.Project, old.CreatedAt, old.Sealed
+		all[k.ID] = copyKey(k)
+	}
+	for _, k := range c.Remove {
+		delete(all, k)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+type projects struct{ *Store }
+
+func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	if _, taken := tx.projects[p.ID]; taken {
+		return fault.New(fault.Conflict, "There is a project with this id already.")
+	}
+	p = copyProject(p)
+	p.Version, p.Epoch = 1, 0
+	tx.projects[p.ID] = &project{
+		Project:        p,
+		users:          map[id.User]directory.User{},
+		managementKeys: map[id.ManagementKey]directory.ManagementKey{},
+		keys:           map[id.Key]key.Key{},
+		sessions:       map[id.Session]session.Row{},
+	}
+	tx.log(e)
+	return nil
+}
+
+func (s projects) Find(ctx context.Context, p id.Project) (directory.Project, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return directory.Project{}, err
+	}
+	defer tx.end()
+	found, err := tx.find(p)
+	if err != nil {
+		return directory.Project{}, err
+	}
+	return copyProject(found.Project), nil
+}
+
+func (s projects) Version(ctx context.Context, p id.Project) (int64, error) {
+	found, err := s.Find(ctx, p)
+	return found.Version, err
+}
+
+func (s projects) List(ctx context.Context, after id.Project, limit int) ([]directory.Project, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.end()
+	var page []directory.Project
+	for _, p := range ascending(maps.Keys(tx.projects), after, limit) {
+		page = append(page, copyProject(tx.projects[p].Project))
+	}
+	return page, nil
+}
+
+func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int64, settings latchkey.Settings, e audit.Event) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	found, err := tx.find(p)
+	if err != nil {
+		return err
+	}
+	if found.Version != version {
+		return fault.New(fault.Conflict, "The project has changed in the meantime.")
+	}
+	found.Settings = copySettings(settings)
+	found.Version++
+	tx.log(e)
+	return nil
+}
+
+type identifier[T any] interface {
+	comparable
+	Compare(T) int
+}
+
+// ascending returns the first limit of the identifiers that are greater than after, in
+// order.
+func ascending[T identifier[T]](all func(func(T) bool), after T, limit int) []T {
+	page := slices.SortedFunc(all, T.Compare)
+	page = slices.DeleteFunc(page, func(v T) bool { return v.Compare(after) <= 0 })
+	return page[:min(max(limit, 0), len(page))]
+}

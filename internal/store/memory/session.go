@@ -1,0 +1,218 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+type sessions struct{ *Store }
+
+// subject is what the rows of project and user say now.
+func (p *project) subject(u id.User) session.Subject {
+	found, known := p.users[u]
+	return session.Subject{
+		UserKnown:    known,
+		UserEnabled:  found.Status == directory.Enabled,
+		UserEpoch:    found.Epoch,
+		ProjectEpoch: p.Epoch,
+	}
+}
+
+// session returns a project and one of its sessions.
+func (tx transaction) session(p id.Project, s id.Session) (*project, session.Row, error) {
+	if owner, ok := tx.projects[p]; ok {
+		if row, ok := owner.sessions[s]; ok {
+			return owner, row, nil
+		}
+	}
+	return nil, session.Row{}, fault.New(fault.NotFound, "This project has no such session.")
+}
+
+func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a session.Admission, events ...audit.Event) (session.Row, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return session.Row{}, err
+	}
+	defer tx.end()
+	p, err := tx.find(row.Project)
+	if err != nil {
+		return session.Row{}, err
+	}
+	if p.Version != version {
+		return session.Row{}, session.ErrVersion
+	}
+	u, err := p.user(row.User)
+	if err != nil {
+		return session.Row{}, err
+	}
+	if u.Status != directory.Enabled {
+		return session.Row{}, fault.New(fault.Conflict, "The user is disabled.")
+	}
+	if _, taken := p.sessions[row.ID]; taken {
+		return session.Row{}, fault.New(fault.Conflict, "There is a session with this id already.")
+	}
+	if a.EndOthers {
+		u.Epoch++
+	}
+	excess := p.excess(u, a.Max, tx.now)
+	if a.Deny && len(excess) > 0 {
+		return session.Row{}, fault.New(fault.Conflict, "The user has as many sessions as are allowed.")
+	}
+	// Nothing can fail from here on.
+	p.users[u.ID] = u
+	row = copyRow(row)
+	row.UserEpoch, row.ProjectEpoch = u.Epoch, p.Epoch
+	p.sessions[row.ID] = row
+	tx.log(events...)
+	for _, old := range excess {
+		e := session.Ending{Reason: session.OverLimit, Origin: origin(events)}
+		p.sessions[old.ID] = ended(old, e.Reason, tx.now)
+		tx.log(ending(old, e, tx.now))
+	}
+	return copyRow(row), nil
+}
+
+// excess returns the oldest live sessions of u that have to end before one more is
+// within limit; u is the row as it will be written.
+func (p *project) excess(u directory.User, limit int, now time.Time) []session.Row {
+	if limit == 0 {
+		return nil
+	}
+	subject := session.Subject{UserKnown: true, UserEnabled: true, UserEpoch: u.Epoch, ProjectEpoch: p.Epoch}
+	var live []session.Row
+	for _, row := range p.sessions {
+		if status, _ := row.Status(subject, now); row.User == u.ID && status == session.Active {
+			live = append(live, row)
+		}
+	}
+	slices.SortFunc(live, func(a, b session.Row) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), a.ID.Compare(b.ID))
+	})
+	return live[:max(0, len(live)+1-limit)]
+}
+
+// origin is who signed in: the one that makes older sessions end.
+func origin(events []audit.Event) audit.Origin {
+	if len(events) == 0 {
+		return audit.Origin{Actor: audit.System}
+	}
+	return events[0].Origin
+}
+
+// ended returns the row of a session that ends now.
+func ended(row session.Row, why session.Reason, now time.Time) session.Row {
+	row.EndedAt, row.EndReason = now, why
+	row.Trace = row.Trace.Add(session.Entry{At: now, Rule: session.End})
+	return row
+}
+
+func ending(row session.Row, e session.Ending, now time.Time) audit.Event {
+	return audit.New(row.Project, now, audit.SessionEnded, e.Origin).Of(row.ID, row.User).With("reason", string(e.Reason))
+}
+
+func (s sessions) Find(ctx context.Context, p id.Project, sid id.Session) (session.Row, session.Subject, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return session.Row{}, session.Subject{}, err
+	}
+	defer tx.end()
+	owner, row, err := tx.session(p, sid)
+	if err != nil {
+		return session.Row{}, session.Subject{}, err
+	}
+	return copyRow(row), owner.subject(row.User), nil
+}
+
+func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, session.Verdict, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return session.Row{}, session.Verdict{}, err
+	}
+	defer tx.end()
+	p, row, err := tx.session(f.Project, f.Session)
+	if err != nil {
+		return session.Row{}, session.Verdict{}, err
+	}
+	if p.Version != f.Version {
+		return session.Row{}, session.Verdict{}, session.ErrVersion
+	}
+	row, verdict, events := session.Apply(row, p.subject(row.User), f, tx.now)
+	p.sessions[row.ID] = row
+	tx.log(events...)
+	return copyRow(row), verdict, nil
+}
+
+func (s sessions) Confirm(ctx context.Context, p id.Project, sid id.Session, token id.Refresh, window time.Duration) (bool, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer tx.end()
+	owner, row, err := tx.session(p, sid)
+	if err != nil {
+		return false, err
+	}
+	if status, _ := row.Status(owner.subject(row.User), tx.now); status != session.Active {
+		return row.Confirmed, nil
+	}
+	state, changed := session.Arrived(row.State, token, window, tx.now)
+	if changed {
+		row.State = state
+		row.Trace = row.Trace.Add(session.Entry{At: tx.now, Rule: session.Confirm, Token: token})
+		owner.sessions[sid] = row
+	}
+	return row.Confirmed, nil
+}
+
+func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (session.Row, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return session.Row{}, err
+	}
+	defer tx.end()
+	owner, row, err := tx.session(p, sid)
+	if err != nil {
+		return session.Row{}, err
+	}
+	switch status, _ := row.Status(owner.subject(row.User), tx.now); status {
+	case session.Over:
+		return session.Row{}, fault.New(fault.SessionRevoked, "The session was ended.")
+	case session.Expired:
+		return session.Row{}, fault.New(fault.SessionExpired, "The session has run out.")
+	}
+	if row.ClaimsEpoch != epoch {
+		return session.Row{}, fault.New(fault.Conflict, "The claims have changed in the meantime.")
+	}
+	row.Claims, row.NSec = claims, nsec
+	row.ClaimsEpoch++
+	owner.sessions[sid] = copyRow(row)
+	tx.log(e)
+	return copyRow(row), nil
+}
+
+func (s sessions) End(ctx context.Context, p id.Project, sid id.Session, e session.Ending) (bool, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer tx.end()
+	owner, row, err := tx.session(p, sid)
+	if err != nil {
+		return false, err
+	}
+	if status, _ := row.Status(owner.subject(row.User), tx.now); status != session.Active {
+		return false, nil
+	}
+	owner.sessions[sid] = ended(row, e.Reason, tx.now)
+	tx.log(ending(row, e, tx.now))
+	return true, nil
+}

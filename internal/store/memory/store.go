@@ -1,0 +1,126 @@
+// Package memory owns the store that keeps everything in maps under one mutex. It is
+// the reference: slow where slow is plainer, so that what the contracts mean can be
+// read here and every other store can be compared with it. It is the tests' double,
+// too, and serves whoever wants a server that forgets everything when it stops. It
+// persists nothing: a verb that returned nil is durable as long as the process lives.
+//
+// Values are copied on their way in and out, so nothing that a caller does to them
+// later reaches the store.
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+// Store keeps everything of a server. It is safe for concurrent use; one verb runs at
+// a time.
+type Store struct {
+	now func() time.Time
+
+	mu       sync.Mutex // guards all below
+	closed   bool
+	projects map[id.Project]*project
+	events   map[id.Event]audit.Event
+}
+
+// project is everything that belongs to one project, except its events: those may
+// outlive it.
+type project struct {
+	directory.Project
+	users          map[id.User]directory.User
+	managementKeys map[id.ManagementKey]directory.ManagementKey
+	keys           map[id.Key]key.Key
+	sessions       map[id.Session]session.Row
+}
+
+// Open returns an empty store whose only clock is now.
+func Open(now func() time.Time) *Store {
+	return &Store{now: now, projects: map[id.Project]*project{}, events: map[id.Event]audit.Event{}}
+}
+
+// Projects returns the store of projects.
+func (s *Store) Projects() directory.ProjectStore { return projects{s} }
+
+// Users returns the store of users.
+func (s *Store) Users() directory.UserStore { return users{s} }
+
+// ManagementKeys returns the store of management keys.
+func (s *Store) ManagementKeys() directory.ManagementKeyStore { return managementKeys{s} }
+
+// Keys returns the store of signing keys.
+func (s *Store) Keys() key.Store { return keys{s} }
+
+// Sessions returns the store of single sessions.
+func (s *Store) Sessions() session.Store { return sessions{s} }
+
+// Bulk returns the store of many sessions at once.
+func (s *Store) Bulk() session.BulkStore { return bulk{s} }
+
+// Events returns the audit log.
+func (s *Store) Events() audit.Store { return events{s} }
+
+// Ping returns nil until the store is closed.
+func (s *Store) Ping(ctx context.Context) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	tx.end()
+	return nil
+}
+
+// Close forgets everything. Every verb fails from then on, except Close.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.projects, s.events = true, nil, nil
+	return nil
+}
+
+// transaction is one verb at work: it holds the mutex and knows one now. Nothing is
+// rolled back; a verb changes nothing before it can't fail any more.
+type transaction struct {
+	*Store
+	now time.Time
+}
+
+// begin starts a verb. The clock is read under the mutex, so that the order of times
+// is the order of verbs.
+func (s *Store) begin(ctx context.Context) (transaction, error) {
+	if err := ctx.Err(); err != nil {
+		return transaction{}, err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return transaction{}, fault.New(fault.Unavailable, "The store is closed.")
+	}
+	return transaction{Store: s, now: session.Instant(s.now())}, nil
+}
+
+func (tx transaction) end() { tx.mu.Unlock() }
+
+// find returns a project; fault.NotFound for an unknown one.
+func (tx transaction) find(p id.Project) (*project, error) {
+	found, ok := tx.projects[p]
+	if !ok {
+		return nil, fault.New(fault.NotFound, "There is no such project.")
+	}
+	return found, nil
+}
+
+// log writes events.
+func (tx transaction) log(events ...audit.Event) {
+	for _, e := range events {
+		tx.events[e.ID] = copyEvent(e)
+	}
+}

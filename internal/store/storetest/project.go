@@ -1,0 +1,148 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+func projectChecks() []check {
+	return []check{
+		{"a new one has version 1 and epoch 0", projectStarts},
+		{"an unknown one is not found", projectUnknown},
+		{"an id is taken once", projectTaken},
+		{"are listed ascending, page by page", projectPages},
+		{"settings change when the version is still right", projectSettings},
+		{"settings don't change when the version is old", projectOldVersion},
+		{"one of many concurrent changes wins", projectRace},
+	}
+}
+
+func projectStarts(t *testing.T, w *world) {
+	p := filled[directory.Project](t) // with a version and an epoch that aren't its to choose
+	p.ID, p.Name, p.SealedMAC = id.NewProject(w.clock.Now()), "Ω & söhne", []byte{0, 1, 0xff}
+	e := w.event(p.ID, audit.ProjectCreated)
+	ok(t, w.Projects().Insert(w.ctx, p, e))
+	p.Version, p.Epoch = 1, 0
+	got, err := w.Projects().Find(w.ctx, p.ID)
+	ok(t, err)
+	same(t, "the project", p, got)
+	v, err := w.Projects().Version(w.ctx, p.ID)
+	ok(t, err)
+	same(t, "the version", int64(1), v)
+	w.told(t) // it is another project's event
+	events, err := w.Events().List(w.ctx, audit.Query{Project: p.ID, Limit: 9})
+	ok(t, err)
+	same(t, "the events", []audit.Event{e}, events)
+}
+
+func projectUnknown(t *testing.T, w *world) {
+	unknown := id.NewProject(w.clock.Now())
+	_, err := w.Projects().Find(w.ctx, unknown)
+	refused(t, err, fault.NotFound)
+	_, err = w.Projects().Version(w.ctx, unknown)
+	refused(t, err, fault.NotFound)
+	err = w.Projects().ChangeSettings(w.ctx, unknown, 1, w.project.Settings, w.event(unknown, audit.SettingsChanged))
+	refused(t, err, fault.NotFound)
+	events, err := w.Events().List(w.ctx, audit.Query{Project: unknown, Limit: 1})
+	ok(t, err)
+	same(t, "the events", []audit.Event{}, events)
+}
+
+func projectTaken(t *testing.T, w *world) {
+	p := w.project
+	p.Name = "an impostor"
+	refused(t, w.Projects().Insert(w.ctx, p, w.event(p.ID, audit.ProjectCreated)), fault.Conflict)
+	got, err := w.Projects().Find(w.ctx, p.ID)
+	ok(t, err)
+	same(t, "the project", w.project, got)
+	w.told(t)
+}
+
+func projectPages(t *testing.T, w *world) {
+	all := []directory.Project{w.project}
+	for range 6 {
+		w.clock.Move(time.Millisecond)
+		all = append(all, w.newProject(t))
+	}
+	pages(t, all, func(after id.Project, limit int) ([]directory.Project, error) {
+		return w.Projects().List(w.ctx, after, limit)
+	}, func(p directory.Project) id.Project { return p.ID })
+}
+
+// pages reads a list with pages of several sizes; all is the whole, ascending.
+func pages[T any, I interface{ Compare(I) int }](t *testing.T, all []T, list func(I, int) ([]T, error), key func(T) I) {
+	t.Helper()
+	slices.SortFunc(all, func(a, b T) int { return key(a).Compare(key(b)) })
+	for _, limit := range []int{1, 2, len(all) - 1, len(all), len(all) + 1} {
+		var got []T
+		var after I
+		for range len(all) + 1 {
+			page, err := list(after, limit)
+			ok(t, err)
+			if len(page) > limit {
+				t.Fatalf("a page of at most %d has %d", limit, len(page))
+			}
+			if len(page) == 0 {
+				break
+			}
+			got = append(got, page...)
+			after = key(page[len(page)-1])
+		}
+		same(t, "the list", all, got)
+	}
+}
+
+// strange are settings that differ from the default in every member.
+func strange(t testing.TB) latchkey.Settings {
+	s := filled[latchkey.Settings](t)
+	s.AutoTenant, s.ClaimsInRefreshToken = false, false
+	return s
+}
+
+func projectSettings(t *testing.T, w *world) {
+	e := w.event(w.project.ID, audit.SettingsChanged).With("patch", `{"onLimit":"deny"}`)
+	ok(t, w.Projects().ChangeSettings(w.ctx, w.project.ID, 1, strange(t), e))
+	want := w.project
+	want.Settings, want.Version = strange(t), 2
+	got, err := w.Projects().Find(w.ctx, w.project.ID)
+	ok(t, err)
+	same(t, "the project", want, got)
+	same(t, "the version", int64(2), w.version(t))
+	w.told(t, e)
+}
+
+func projectOldVersion(t *testing.T, w *world) {
+	e := w.event(w.project.ID, audit.SettingsChanged)
+	ok(t, w.Projects().ChangeSettings(w.ctx, w.project.ID, 1, w.project.Settings, e))
+	w.told(t, e)
+	for _, version := range []int64{0, 1, 3, -1} {
+		err := w.Projects().ChangeSettings(w.ctx, w.project.ID, version, strange(t), w.event(w.project.ID, audit.SettingsChanged))
+		refused(t, err, fault.Conflict)
+	}
+	got, err := w.Projects().Find(w.ctx, w.project.ID)
+	ok(t, err)
+	same(t, "the settings", w.project.Settings, got.Settings)
+	same(t, "the version", int64(2), got.Version)
+	w.told(t)
+}
+
+func projectRace(t *testing.T, w *world) {
+	errs := together(16, func(i int) error {
+		s := w.project.Settings
+		s.MaxSessions = i + 1
+		return w.Projects().ChangeSettings(w.ctx, w.project.ID, 1, s, w.event(w.project.ID, audit.SettingsChanged).With("max", float64(i+1)))
+	})
+	winner := onlyWinner(t, errs, fault.Conflict)
+	got, err := w.Projects().Find(w.ctx, w.project.ID)
+	ok(t, err)
+	same(t, "the version", int64(2), got.Version)
+	same(t, "the settings", winner+1, got.Settings.MaxSessions)
+	w.told(t, w.event(w.project.ID, audit.SettingsChanged).With("max", float64(winner+1)))
+}

@@ -1,0 +1,317 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/session"
+)
+
+func wholeChecks() []check {
+	return []check{
+		{"a context that has ended changes nothing", wholeContext},
+		{"a closed store answers nothing", wholeClosed},
+		{"values are copied in and out", wholeCopies},
+		{"values at their limits fit", wholeLimits},
+		{"text is text, whatever it looks like", wholeText},
+	}
+}
+
+// verbs is each verb of a store, called with what would otherwise succeed.
+func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
+	u := w.newUser(t)
+	row := w.signIn(t, u.ID)
+	mk := w.newManagementKey(t)
+	p, e := w.project.ID, w.event(w.project.ID, audit.SettingsChanged)
+	all := map[string]func(context.Context) error{
+		"Ping":             w.Ping,
+		"Projects.Find":    func(ctx context.Context) error { _, err := w.Projects().Find(ctx, p); return err },
+		"Projects.Version": func(ctx context.Context) error { _, err := w.Projects().Version(ctx, p); return err },
+		"Projects.List":    func(ctx context.Context) error { _, err := w.Projects().List(ctx, id.Project{}, 9); return err },
+		"Users.Find":       func(ctx context.Context) error { _, err := w.Users().Find(ctx, p, u.ID); return err },
+		"Users.FindByLogin": func(ctx context.Context) error {
+			_, err := w.Users().FindByLogin(ctx, p, u.LoginIDs[0])
+			return err
+		},
+		"Users.List": func(ctx context.Context) error { _, err := w.Users().List(ctx, p, id.User{}, 9); return err },
+		"ManagementKeys.FindByDigest": func(ctx context.Context) error {
+			_, err := w.ManagementKeys().FindByDigest(ctx, mk.Digest)
+			return err
+		},
+		"ManagementKeys.List": func(ctx context.Context) error {
+			_, err := w.ManagementKeys().List(ctx, p, id.ManagementKey{}, 9)
+			return err
+		},
+		"Keys.List":     func(ctx context.Context) error { _, err := w.Keys().List(ctx, p); return err },
+		"Sessions.Find": func(ctx context.Context) error { _, _, err := w.Sessions().Find(ctx, p, row.ID); return err },
+		"Bulk.List": func(ctx context.Context) error {
+			_, _, err := w.Bulk().List(ctx, session.Filter{Project: p, Limit: 9})
+			return err
+		},
+		"Bulk.Count": func(ctx context.Context) error { _, err := w.Bulk().Count(ctx, session.Filter{Project: p}); return err },
+		"Events.List": func(ctx context.Context) error {
+			_, err := w.Events().List(ctx, audit.Query{Project: p, Limit: 9})
+			return err
+		},
+	}
+	w.directoryChanges(t, all, u, mk, e)
+	w.sessionChanges(all, row, w.newest(t, row), e)
+	return all
+}
+
+func (w *world) directoryChanges(t testing.TB, all map[string]func(context.Context) error, u directory.User, mk directory.ManagementKey, e audit.Event) {
+	p := w.project.ID
+	all["Projects.Insert"] = func(ctx context.Context) error {
+		return w.Projects().Insert(ctx, directory.Project{ID: id.NewProject(w.clock.Now()), Name: "lost"}, e)
+	}
+	all["Projects.ChangeSettings"] = func(ctx context.Context) error { return w.Projects().ChangeSettings(ctx, p, 1, strange(t), e) }
+	all["Users.Insert"] = func(ctx context.Context) error { return w.Users().Insert(ctx, w.user(), e) }
+	all["Users.Change"] = func(ctx context.Context) error {
+		_, err := w.Users().Change(ctx, p, u.ID, func(u directory.User) (directory.User, []audit.Event, error) {
+			u.Name = "lost"
+			return u, []audit.Event{e}, nil
+		})
+		return err
+	}
+	all["Users.Delete"] = func(ctx context.Context) error { return w.Users().Delete(ctx, p, u.ID, e) }
+	all["ManagementKeys.Insert"] = func(ctx context.Context) error { return w.ManagementKeys().Insert(ctx, w.managementKey(), e) }
+	all["ManagementKeys.Rotate"] = func(ctx context.Context) error {
+		_, err := w.ManagementKeys().Rotate(ctx, p, mk.ID, secret.Digest{1}, e)
+		return err
+	}
+	all["ManagementKeys.Delete"] = func(ctx context.Context) error { return w.ManagementKeys().Delete(ctx, p, mk.ID, e) }
+	all["Keys.Apply"] = func(ctx context.Context) error {
+		return w.Keys().Apply(ctx, p, 1, key.Change{Insert: []key.Key{w.key()}, Events: []audit.Event{e}})
+	}
+	all["Events.Sweep"] = func(ctx context.Context) error {
+		_, err := w.Events().Sweep(ctx, w.clock.Now().Add(time.Hour), 99)
+		return err
+	}
+}
+
+func (w *world) sessionChanges(all map[string]func(context.Context) error, row session.Row, f session.Refresh, e audit.Event) {
+	p := w.project.ID
+	all["Sessions.Insert"] = func(ctx context.Context) error {
+		_, err := w.Sessions().Insert(ctx, w.row(row.User), 1, session.Admission{EndOthers: true}, e)
+		return err
+	}
+	all["Sessions.Rotate"] = func(ctx context.Context) error { _, _, err := w.Sessions().Rotate(ctx, f); return err }
+	all["Sessions.Confirm"] = func(ctx context.Context) error {
+		_, err := w.Sessions().Confirm(ctx, p, row.ID, row.Newest, 0)
+		return err
+	}
+	all["Sessions.SetClaims"] = func(ctx context.Context) error {
+		_, err := w.Sessions().SetClaims(ctx, p, row.ID, 0, nil, nil, e)
+		return err
+	}
+	all["Sessions.End"] = func(ctx context.Context) error { _, err := w.Sessions().End(ctx, p, row.ID, w.ending()); return err }
+	all["Bulk.EndAll"] = func(ctx context.Context) error {
+		_, err := w.Bulk().EndAll(ctx, p, row.User, id.Session{}, w.ending())
+		return err
+	}
+	all["Bulk.EndMatching"] = func(ctx context.Context) error {
+		_, _, err := w.Bulk().EndMatching(ctx, session.Filter{Project: p, Limit: 9}, w.ending())
+		return err
+	}
+	all["Bulk.Sweep"] = func(ctx context.Context) error {
+		_, err := w.Bulk().Sweep(ctx, w.clock.Now().Add(1000*time.Hour), 9)
+		return err
+	}
+}
+
+// picture is everything that a project has, to be compared.
+func (w *world) picture(t *testing.T) []any {
+	t.Helper()
+	projects, err := w.Projects().List(w.ctx, id.Project{}, 99)
+	ok(t, err)
+	users, err := w.Users().List(w.ctx, w.project.ID, id.User{}, 99)
+	ok(t, err)
+	managementKeys, err := w.ManagementKeys().List(w.ctx, w.project.ID, id.ManagementKey{}, 99)
+	ok(t, err)
+	keys, err := w.Keys().List(w.ctx, w.project.ID)
+	ok(t, err)
+	rows, subjects, err := w.Bulk().List(w.ctx, session.Filter{Project: w.project.ID, Limit: 99})
+	ok(t, err)
+	events, err := w.Events().List(w.ctx, audit.Query{Project: w.project.ID, Limit: 99})
+	ok(t, err)
+	return []any{projects, users, managementKeys, keys, rows, subjects, events}
+}
+
+func (w *world) unchanged(t *testing.T, name string, before []any) {
+	t.Helper()
+	for i, after := range w.picture(t) {
+		same(t, name, before[i], after)
+	}
+}
+
+func wholeContext(t *testing.T, w *world) {
+	verbs := w.verbs(t)
+	before := w.picture(t)
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	for name, verb := range verbs {
+		if err := verb(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v, want context.Canceled", name, err)
+		}
+	}
+	w.unchanged(t, "after verbs with an ended context, the store", before)
+	// Each of them works, so the test above means something.
+	for _, name := range []string{"Users.Change", "Sessions.Confirm", "Bulk.EndMatching", "Keys.Apply"} {
+		ok(t, verbs[name](w.ctx))
+	}
+}
+
+func wholeClosed(t *testing.T, w *world) {
+	verbs := w.verbs(t)
+	ok(t, w.Ping(w.ctx))
+	ok(t, w.Close())
+	for name, verb := range verbs {
+		if err := verb(w.ctx); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	ok(t, w.Close())
+}
+
+func wholeCopies(t *testing.T, w *world) {
+	u := w.user()
+	mk := w.managementKey()
+	mk.Scopes, mk.Networks = []directory.Scope{directory.ScopeKeys}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	signing := []key.Key{w.key()}
+	row := w.row(u.ID)
+	e := w.event(w.project.ID, audit.SettingsChanged).With("map", map[string]any{"list": []any{[]any{"a"}}})
+	settings := strange(t)
+	ok(t, w.Users().Insert(w.ctx, u, w.event(w.project.ID, audit.UserCreated)))
+	ok(t, w.ManagementKeys().Insert(w.ctx, mk, w.event(w.project.ID, audit.ManagementKeyCreated)))
+	ok(t, w.Keys().Apply(w.ctx, w.project.ID, 1, key.Change{Insert: signing}))
+	ok(t, w.Projects().ChangeSettings(w.ctx, w.project.ID, 2, settings, e))
+	inserted, err := w.insert(t, row, session.Admission{})
+	ok(t, err)
+	before := w.photograph(t)
+	for _, given := range []any{u, mk, signing, row, e, settings} {
+		scribble(reflect.ValueOf(given))
+	}
+	same(t, "the store, after changing what was put in,", before, w.photograph(t))
+
+	w.clock.Move(window)
+	rotated := w.decided(t, w.newest(t, inserted), session.Rotate)
+	claims, logins := json.RawMessage(`{"a":1}`), []string{"x"}
+	claimed, err := w.Sessions().SetClaims(w.ctx, row.Project, row.ID, 0, claims, nil, w.event(row.Project, audit.SessionClaims))
+	ok(t, err)
+	changed := w.change(t, u.ID, func(u *directory.User) { u.LoginIDs = logins })
+	found, _ := w.find(t, row.ID)
+	user, err := w.Users().FindByLogin(w.ctx, u.Project, "x")
+	ok(t, err)
+	opened, err := w.ManagementKeys().FindByDigest(w.ctx, mk.Digest)
+	ok(t, err)
+	before = w.photograph(t)
+	for _, got := range append(w.picture(t), inserted, rotated, claims, claimed, logins, changed, found, user, opened) {
+		scribble(reflect.ValueOf(got))
+	}
+	same(t, "the store, after changing what was got out,", before, w.photograph(t))
+}
+
+// photograph is the picture as text, which shares nothing with the store.
+func (w *world) photograph(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("%+v", w.picture(t))
+}
+
+// scribble overwrites whatever v shares with others.
+func scribble(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface:
+		scribble(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				scribble(v.Field(i))
+			}
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			scribble(v.MapIndex(k))
+			v.SetMapIndex(k, reflect.Zero(v.Type().Elem()))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			scribble(v.Index(i))
+			v.Index(i).SetZero()
+		}
+	}
+}
+
+func wholeLimits(t *testing.T, w *world) {
+	u := w.user()
+	u.LoginIDs = nil
+	for i := range 10 {
+		u.LoginIDs = append(u.LoginIDs, strings.Repeat("ü", 253)+string(rune('a'+i)))
+	}
+	u.Name, u.Email = strings.Repeat("𝄞", 200), strings.Repeat("e", 254)
+	ok(t, w.Users().Insert(w.ctx, u, w.event(u.Project, audit.UserCreated)))
+	got, err := w.Users().FindByLogin(w.ctx, u.Project, u.LoginIDs[9])
+	ok(t, err)
+	same(t, "the user", u, got)
+
+	row := w.row(u.ID)
+	row.Claims = json.RawMessage(`{"big":"` + strings.Repeat("x", 64<<10) + `"}`)
+	row.NSec = row.Claims
+	row.Device = session.Device{Name: strings.Repeat("n", 100), IP: strings.Repeat("f", 45), UserAgent: strings.Repeat("u", 256)}
+	row.Audience = []string{strings.Repeat("a", 800), "", "b,c"}
+	row.Context.Agent = strings.Repeat("agent ", 50)
+	row.UserEpoch, row.ClaimsEpoch, row.LimitCount, row.Recoveries, row.ForeignReplays = 0, 1<<53, 1<<31, 1<<31, 1<<31
+	row.AbsoluteAt = time.UnixMilli(1 << 47).UTC() // the year 6429
+	for range 2 * session.TraceLimit {
+		row.Trace = row.Trace.Add(session.Entry{At: w.clock.Now(), Rule: session.Rotate, Token: id.NewRefresh(), Issued: id.NewRefresh(), Context: row.Context})
+	}
+	stored, err := w.insert(t, row, session.Admission{})
+	ok(t, err)
+	same(t, "the returned session", row, stored)
+	stored, _ = w.find(t, row.ID)
+	same(t, "the stored session", row, stored)
+
+	k := w.key()
+	k.Sealed = bytes.Repeat([]byte{0, 0xff}, 2<<10) // RSA-4096 and more
+	ok(t, w.Keys().Apply(w.ctx, w.project.ID, 1, key.Change{Insert: []key.Key{k}}))
+	w.keysAre(t, k)
+	w.write(t, w.event(w.project.ID, audit.SettingsChanged).With("patch", strings.Repeat("p", 64<<10)))
+}
+
+func wholeText(t *testing.T, w *world) {
+	texts := []string{"", "null", "0", "'", `"`, `\`, "a\x00b", "\x00", "?1", "%s", "{}", "[]", "  ", "\u2028", "ſK", "\ufeff"}
+	for _, text := range texts {
+		u := w.user()
+		u.Name, u.LoginIDs = text, []string{"login " + text}
+		ok(t, w.Users().Insert(w.ctx, u, w.event(u.Project, audit.UserCreated)))
+		got, err := w.Users().FindByLogin(w.ctx, u.Project, "login "+text)
+		ok(t, err)
+		same(t, "the user", u, got)
+	}
+	u := w.newUser(t)
+	for _, text := range append(texts, "\xff\xfe", "a\xc3") { // headers aren't always UTF-8
+		row := w.row(u.ID)
+		row.Device = session.Device{Name: text, UserAgent: text}
+		row.Context.Agent = text
+		row, err := w.insert(t, row, session.Admission{})
+		ok(t, err)
+		stored, _ := w.find(t, row.ID)
+		same(t, "the device", row.Device, stored.Device)
+		same(t, "the context", row.Context, stored.Context)
+		w.clock.Move(window)
+		w.news(t)
+		w.decide(t, w.newest(t, row))
+	}
+}
