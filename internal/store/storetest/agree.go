@@ -194,16 +194,17 @@ func (g *game) leave() {
 	g.clock.Move(100 * 365 * 24 * time.Hour)
 	g.same("Bulk.Sweep", func(s Store) (any, error) { return s.Bulk().Sweep(g.ctx, g.clock.Now(), 9999) })
 	g.same("Bulk.Count", func(s Store) (any, error) { return s.Bulk().Count(g.ctx, session.Filter{Project: g.project}) })
+	for _, k := range g.managed {
+		g.same("ManagementKeys.Delete", func(s Store) (any, error) {
+			return nil, s.ManagementKeys().Delete(g.ctx, g.project, k.ID, g.event(audit.ManagementKeyDeleted))
+		})
+	}
+	g.clock.Move(time.Second)             // events of this very instant, too
 	for _, s := range []Store{g.a, g.b} { // with events of steps, of which there may be more or fewer
 		_, err := s.Events().Sweep(g.ctx, g.clock.Now(), 99_999)
 		ok(g, err)
 		list, err := s.Events().List(g.ctx, audit.Query{Project: g.project, Limit: 1})
 		ok(g, err)
 		same(g, "the number of events left", 0, len(list))
-	}
-	for _, k := range g.managed {
-		g.same("ManagementKeys.Delete", func(s Store) (any, error) {
-			return nil, s.ManagementKeys().Delete(g.ctx, g.project, k.ID, audit.Event{ID: id.Event(g.id()), Project: g.project})
-		})
 	}
 }
