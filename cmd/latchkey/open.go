@@ -59,6 +59,11 @@ func (t *terminal) onStore(c *cobra.Command, wants need, do func(c *cobra.Comman
 		if err != nil {
 			return err
 		}
+		if wants == needMaster {
+			if err := app.Unlock(c.Context()); err != nil {
+				return err
+			}
+		}
 		return do(c, app, args)
 	}
 	return c

@@ -76,6 +76,9 @@ func (t *terminal) serve(ctx context.Context, cfg config.Config, log *slog.Logge
 	if err != nil {
 		return err
 	}
+	if err := app.Unlock(ctx); err != nil {
+		return err
+	}
 	srv, err := server.New(server.Deps{Config: cfg, App: app, Log: log, Metrics: metrics, PublicURL: url, Version: version})
 	if err != nil {
 		return err

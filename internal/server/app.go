@@ -4,6 +4,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -59,6 +61,19 @@ func (a *App) terms(ctx context.Context, p id.Project) (key.Terms, error) {
 		Version: project.Version, Algorithm: key.Algorithm(s.SigningAlgorithm), Rotation: s.KeyRotation.Std(),
 		Longest: max(policy.Of(s).AbsoluteTimeout, s.SessionTokenTTL.Std(), s.StepUpTTL.Std(), s.AccessKeyTokenTTL.Std()),
 	}, nil
+}
+
+// Unlock proves that the master keys open what the store holds. Whoever is about to
+// seal or open keys asks first: with another master key every request would fail, and a
+// key made with it would be one that the right one doesn't open.
+func (a *App) Unlock(ctx context.Context) error {
+	return a.EachProject(ctx, func(p directory.Project) error {
+		_, err := a.Tokens.Settings(ctx, p.ID)
+		if errors.Is(err, secret.ErrSealed) {
+			return fmt.Errorf("the master key doesn't fit the store: it doesn't open the keys of project %s. Give the key that the store was made with; of one that was replaced, the old key stays below the new one", p.ID)
+		}
+		return err
+	})
 }
 
 // CreateProject adds a project with its first signing key.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -45,10 +47,14 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// refused logs what a caller isn't told: the cause of a failure on our side.
+// refused logs what a caller isn't told: the cause of a failure on our side. A caller
+// who has gone away, and a server that is being stopped, are no failures: nobody is to
+// be woken by them.
 func (s *Server) refused(r *http.Request, status int, err error) {
 	level := slog.LevelDebug
-	if status >= http.StatusInternalServerError {
+	switch {
+	case errors.Is(err, context.Canceled), s.draining.Load() && status == http.StatusServiceUnavailable:
+	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
 	s.deps.Log.Log(r.Context(), level, "refused", "status", status, "error", err)
