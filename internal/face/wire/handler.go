@@ -32,6 +32,8 @@ type Edge struct {
 
 // Handle returns h as an http.Handler.
 //
+// A credential in the error is hidden before it is shown or reported.
+//
 // A panic of h is a fault.Internal like any other; only http.ErrAbortHandler passes.
 // When h has begun to answer before it fails, the answer stays as it is and the error
 // is only reported, with the status that was sent. A Handler that streams uses
@@ -43,6 +45,7 @@ func (e Edge) Handle(h Handler) http.Handler {
 		if err == nil {
 			return
 		}
+		err = hide(err)
 		status := out.status
 		if status == 0 {
 			status = e.Problems.WriteError(w, r, err)
