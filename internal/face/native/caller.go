@@ -1,0 +1,128 @@
+package native
+
+import (
+	"net/http"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/token"
+)
+
+// caller is an application that has proven itself with a management key.
+type caller struct {
+	project id.Project
+	key     directory.ManagementKey
+	origin  audit.Origin
+}
+
+// managed makes a handler of one that needs a management key with a scope.
+func (f *Face) managed(scope directory.Scope, serve func(w http.ResponseWriter, r *http.Request, c caller) error) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := wire.TokenInURL(r); err != nil {
+			return err
+		}
+		credential, given, err := wire.Bearer(r)
+		if err != nil {
+			return err
+		}
+		if !given {
+			return fault.New(fault.Unauthenticated, "A management key is wanted: Authorization: Bearer lk_mgmt_…")
+		}
+		project, err := pathProject(r)
+		if err != nil {
+			return err
+		}
+		client := f.d.Proxies.Client(r)
+		k, err := f.d.Directory.Key(r.Context(), project, credential, client.IP, scope)
+		if err != nil {
+			return err
+		}
+		return serve(w, r, caller{project, k, f.origin(r.Context(), client, audit.KeyActor(k.ID))})
+	}
+}
+
+func pathProject(r *http.Request) (id.Project, error) {
+	p, err := id.ParseProject(r.PathValue("project"))
+	if err != nil {
+		return p, fault.New(fault.NotFound, "There is no such project.")
+	}
+	return p, nil
+}
+
+// presented is a token as an end user's client sent it.
+type presented struct {
+	token.Presentation
+	client wire.Client
+	key    directory.ManagementKey // of a trusted caller; zero ID: none
+}
+
+// present reads what every end-user endpoint needs: the project, the client, and a
+// token from the Authorization header or the body. An application that acts for the
+// user sends its own key in the header and the token in the body.
+func (f *Face) present(r *http.Request, inBody string) (presented, error) {
+	project, err := pathProject(r)
+	if err != nil {
+		return presented{}, err
+	}
+	client := f.d.Proxies.Client(r)
+	p := presented{client: client, Presentation: token.Presentation{
+		Project: project, Token: secret.New(inBody),
+		Context: session.Context{Network: client.Network, Agent: client.Agent},
+		Origin:  f.origin(r.Context(), client, audit.System),
+	}}
+	bearer, given, err := wire.Bearer(r)
+	if err != nil {
+		return presented{}, err
+	}
+	if given {
+		if err := f.bearer(r, &p, bearer); err != nil {
+			return presented{}, err
+		}
+	}
+	if p.Token.IsZero() {
+		return presented{}, fault.New(fault.Unauthenticated, "A token is wanted, as Authorization: Bearer … or as refreshToken in the body.")
+	}
+	return p, nil
+}
+
+// bearer takes the Authorization header: an application's key, or the token itself.
+func (f *Face) bearer(r *http.Request, p *presented, bearer secret.Text) error {
+	if _, err := secret.ParseKey(bearer); err == nil {
+		k, err := f.d.Directory.Key(r.Context(), p.Project, bearer, p.client.IP, directory.ScopeVerify)
+		if err != nil {
+			return err
+		}
+		p.key = k
+		p.Origin.Actor = audit.KeyActor(k.ID)
+		// The request comes from the application's network and agent. Compared with
+		// the user's they would look like a second holder.
+		p.Context = session.Context{}
+		return nil
+	}
+	if !p.Token.IsZero() && !p.Token.Equal(bearer) {
+		return fault.New(fault.Contradiction, "Two different tokens were sent.").WithFields(
+			fault.Field{Pointer: "/refreshToken", Code: "contradiction", Detail: "The Authorization header holds another token."})
+	}
+	p.Token = bearer
+	return nil
+}
+
+// public makes a handler of one for end users: bounded by network, and without
+// credentials in the URL.
+func (f *Face) public(serve wire.Handler) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := wire.TokenInURL(r); err != nil {
+			return err
+		}
+		if ok, wait := f.d.Limiter.Allow(f.d.Proxies.Client(r).Network, f.d.Now()); !ok {
+			f.d.Counter.RateLimited("network")
+			return fault.New(fault.RateLimited, "Too many requests came from your network; keep your tokens and try again later.").After(wait)
+		}
+		return serve(w, r)
+	}
+}

@@ -1,0 +1,155 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+)
+
+type managementKeyBody struct {
+	Name      string    `json:"name" required:"true" minLength:"1" maxLength:"200"`
+	Kind      string    `json:"kind,omitempty" enum:"mgmt,verify" default:"mgmt"`
+	Scopes    []string  `json:"scopes,omitempty" maxItems:"6" description:"sessions, users, settings, keys, events, verify; none given: all."`
+	Networks  []string  `json:"networks,omitempty" maxItems:"50" description:"Networks (CIDR) it may be used from; none given: any."`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+}
+
+type managementKeyList struct {
+	Keys          []latchkey.ManagementKey `json:"keys" description:"Oldest first."`
+	NextPageToken string                   `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+}
+
+func (f *Face) managementKeyRoutes() []Route {
+	scope := directory.ScopeKeys
+	path := "/v1/projects/{project}/management-keys"
+	return []Route{
+		{
+			Method: "POST", Pattern: path, ID: "createManagementKey", Tag: tagManagement, Scope: scope,
+			Summary: "Make a management key; its secret is shown this once", Body: managementKeyBody{}, Answer: latchkey.NewManagementKey{},
+			Status: http.StatusCreated, Codes: []latchkey.Code{latchkey.CodeForbidden}, serve: f.managed(scope, f.createManagementKey),
+		},
+		{
+			Method: "GET", Pattern: path, ID: "listManagementKeys", Tag: tagManagement, Scope: scope,
+			Summary: "List management keys", Query: wire.Page{}, Answer: managementKeyList{}, serve: f.managed(scope, f.listManagementKeys),
+		},
+		{
+			Method: "POST", Pattern: path + "/{key}/rotate", ID: "rotateManagementKey", Tag: tagManagement, Scope: scope,
+			Summary: "Give a key a new secret; the old one ends at once", Body: nothing{}, Answer: latchkey.NewManagementKey{},
+			Codes: []latchkey.Code{latchkey.CodeForbidden}, serve: f.managed(scope, f.rotateManagementKey),
+		},
+		{
+			Method: "DELETE", Pattern: path + "/{key}", ID: "deleteManagementKey", Tag: tagManagement, Scope: scope,
+			Summary: "Delete a key; it is refused from then on", Answer: nothing{}, serve: f.managed(scope, f.deleteManagementKey),
+		},
+	}
+}
+
+func (f *Face) createManagementKey(w http.ResponseWriter, r *http.Request, c caller) error {
+	var body managementKeyBody
+	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+		return err
+	}
+	in, err := body.key(f.d.Now())
+	if err != nil {
+		return err
+	}
+	k, clear, err := f.d.Directory.CreateKey(r.Context(), c.project, in, c.key, c.origin)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusCreated, latchkey.NewManagementKey{Key: renderManagementKey(k), Secret: clear.Reveal()})
+}
+
+func (b managementKeyBody) key(now time.Time) (directory.NewKey, error) {
+	in := directory.NewKey{Name: b.Name, Kind: secret.KeyKind(b.Kind)}
+	for _, s := range b.Scopes {
+		in.Scopes = append(in.Scopes, directory.Scope(s))
+	}
+	var bad []fault.Field
+	for i, text := range b.Networks {
+		n, err := netip.ParsePrefix(text)
+		if err != nil || n != n.Masked() {
+			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/networks/%d", i), Code: "format", Detail: "A network such as 192.0.2.0/24 is wanted."})
+		}
+		in.Networks = append(in.Networks, n)
+	}
+	if !b.ExpiresAt.IsZero() {
+		if in.Lifetime = b.ExpiresAt.Sub(now); in.Lifetime <= 0 {
+			bad = append(bad, fault.Field{Pointer: "/expiresAt", Code: "range", Detail: "A time in the future is wanted."})
+		}
+	}
+	if len(bad) > 0 {
+		return in, fault.New(fault.Invalid, "The management key can't be made like this.").WithFields(bad...)
+	}
+	return in, nil
+}
+
+func (f *Face) listManagementKeys(w http.ResponseWriter, r *http.Request, c caller) error {
+	var page wire.Page
+	if err := wire.Query(r, &page); err != nil {
+		return err
+	}
+	var after id.ManagementKey
+	if err := cursor(page, after[:]); err != nil {
+		return err
+	}
+	keys, err := f.d.Directory.Keys(r.Context(), c.project, after, page.Size+1)
+	if err != nil {
+		return err
+	}
+	out := managementKeyList{Keys: []latchkey.ManagementKey{}}
+	for i, k := range keys {
+		if i == page.Size {
+			last := keys[i-1].ID
+			out.NextPageToken = wire.EncodePage(last[:])
+			break
+		}
+		out.Keys = append(out.Keys, renderManagementKey(k))
+	}
+	return wire.JSON(w, http.StatusOK, out)
+}
+
+func pathManagementKey(r *http.Request) (id.ManagementKey, error) {
+	k, err := id.ParseManagementKey(r.PathValue("key"))
+	if err != nil {
+		return k, fault.New(fault.NotFound, "This project has no such management key.")
+	}
+	return k, nil
+}
+
+func (f *Face) rotateManagementKey(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
+		return err
+	}
+	k, err := pathManagementKey(r)
+	if err != nil {
+		return err
+	}
+	changed, clear, err := f.d.Directory.RotateKey(r.Context(), c.project, k, c.key, c.origin)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, latchkey.NewManagementKey{Key: renderManagementKey(changed), Secret: clear.Reveal()})
+}
+
+func (f *Face) deleteManagementKey(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
+		return err
+	}
+	k, err := pathManagementKey(r)
+	if err != nil {
+		return err
+	}
+	if err := f.d.Directory.DeleteKey(r.Context(), c.project, k, c.origin); err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, nothing{})
+}

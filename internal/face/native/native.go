@@ -1,0 +1,159 @@
+// Package native is Latchkey's own HTTP API: the end-user endpoints below each
+// project's issuer and the management endpoints below /v1/projects. It translates:
+// each handler parses its request once into a typed value, makes one call into the
+// domain, and renders the outcome. Its routes are a table, and the OpenAPI document is
+// made from the same table.
+//
+// It decides nothing about sessions and knows no store.
+package native
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/token"
+)
+
+// Limiter bounds what one network may ask of the end-user endpoints.
+type Limiter interface {
+	// Allow reports whether one more request is admitted now, and otherwise when to
+	// try again.
+	Allow(network netip.Prefix, now time.Time) (ok bool, retryAfter time.Duration)
+}
+
+// Counter is told what happened, for metrics.
+type Counter interface {
+	Refreshed(rule session.Rule)
+	SessionCreated()
+	SessionsEnded(why session.Reason, n int)
+	RateLimited(limit string) // "session" or "network"
+}
+
+// Deps is what a Face stands on.
+type Deps struct {
+	Tokens    *token.Service
+	Sessions  *session.Service
+	Directory *directory.Service
+	Keys      *key.Service
+	Events    audit.Store
+	Limiter   Limiter
+	Counter   Counter
+	Proxies   wire.Proxies
+	Edge      wire.Edge
+	PublicURL string
+	Version   string
+	Now       func() time.Time
+}
+
+// Face serves the native API. It is safe for concurrent use.
+type Face struct {
+	d      Deps
+	routes []Route
+	spec   []byte
+	page   []byte
+
+	errorPages map[string][]byte
+}
+
+// New returns a Face. All members of d but Edge and Proxies are needed.
+func New(d Deps) (*Face, error) {
+	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Events == nil ||
+		d.Limiter == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
+		return nil, errors.New("native: a dependency is missing")
+	}
+	f := &Face{d: d}
+	f.routes = f.table()
+	for _, r := range f.routes {
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if f.spec, f.page, err = describe(f.routes, d.PublicURL, d.Version); err != nil {
+		return nil, err
+	}
+	if f.errorPages, err = errorPages(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Routes returns the table of the API.
+func (f *Face) Routes() []Route { return f.routes }
+
+// Route is one operation: what serves it, and what the OpenAPI document says of it.
+type Route struct {
+	Method  string
+	Pattern string // as of http.ServeMux, without the method
+	ID      string // operationId
+	Tag     string
+	Summary string
+	About   string // more than the summary, when there is more to say
+	Scope   directory.Scope
+	Query   any // struct of query parameters, nil for none
+	Body    any // struct of the request's body, nil for none
+	Answer  any // of status 200 or Status
+	Status  int // when it isn't 200
+	Media   string
+	Codes   []latchkey.Code // besides those that every operation may answer
+	serve   wire.Handler
+}
+
+// Handler returns what serves the route.
+func (r Route) Handler(e wire.Edge) http.Handler { return e.Handle(r.serve) }
+
+func (r Route) check() error {
+	if r.serve == nil || r.ID == "" || r.Summary == "" || r.Tag == "" {
+		return errors.New("native: incomplete route " + r.Method + " " + r.Pattern)
+	}
+	for _, shape := range []any{r.Query, r.Body} {
+		if shape == nil {
+			continue
+		}
+		if err := wire.Check(shape); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The tags group operations for readers.
+const (
+	tagTokens     = "Tokens"
+	tagDiscovery  = "Discovery"
+	tagSessions   = "Sessions"
+	tagUsers      = "Users"
+	tagSettings   = "Settings"
+	tagKeys       = "Signing keys"
+	tagEvents     = "Events"
+	tagManagement = "Management keys"
+)
+
+func (f *Face) table() []Route {
+	var all []Route
+	for _, part := range [][]Route{
+		f.discoveryRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
+		f.userRoutes(), f.settingsRoutes(), f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// origin is who asked for a change, for audit events.
+func (f *Face) origin(ctx context.Context, c wire.Client, actor audit.Actor) audit.Origin {
+	o := audit.Origin{Actor: actor, RequestID: wire.RequestID(ctx)}
+	if c.IP.IsValid() {
+		o.IP = c.IP.String()
+	}
+	return o
+}

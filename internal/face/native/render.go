@@ -1,0 +1,103 @@
+package native
+
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/token"
+)
+
+// optional returns nil for the zero time, so that the member is left out.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// list returns an empty list for nil, because clients expect the array.
+func list[T any](in []T) []T {
+	if in == nil {
+		return []T{}
+	}
+	return in
+}
+
+func (f *Face) tokenSet(set token.Set) latchkey.TokenSet {
+	return latchkey.TokenSet{
+		SessionToken: set.Session.Reveal(), SessionExpiresAt: set.SessionExpiresAt,
+		RefreshToken: set.Refresh.Reveal(), RefreshExpiresAt: set.RefreshExpiresAt,
+		Session: renderSession(session.Found{Row: set.Row, Status: session.Active}), ServerTime: set.At,
+	}
+}
+
+func renderSession(s session.Found) latchkey.Session {
+	return latchkey.Session{
+		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
+		CreatedAt: s.CreatedAt, AuthTime: s.AuthTime, LastSeenAt: s.RotatedAt, ExpiresAt: s.ExpiresAt(), EndedAt: optional(s.EndedAt),
+		AMR: list(s.AMR), Device: latchkey.Device(s.Device), Claims: s.Claims, NSec: s.NSec,
+	}
+}
+
+func renderTrace(s session.Found) latchkey.Trace {
+	t := latchkey.Trace{Session: renderSession(s), Entries: make([]latchkey.TraceEntry, len(s.Trace.Entries)), Dropped: s.Trace.Dropped}
+	for i, e := range s.Trace.Entries {
+		t.Entries[i] = latchkey.TraceEntry{
+			At: e.At, Rule: e.Rule.Word(), Why: e.Why(), Token: e.Token.String(), Issued: e.Issued.String(),
+			Agent: e.Context.Agent, Foreign: e.Foreign, Count: e.Count,
+		}
+		if e.Context.Network.IsValid() {
+			t.Entries[i].Network = e.Context.Network.String()
+		}
+		if e.Count > 1 {
+			t.Entries[i].LastAt = optional(e.Last)
+		}
+	}
+	return t
+}
+
+func renderUser(u directory.User) latchkey.User {
+	return latchkey.User{
+		ID: u.ID.String(), LoginIDs: list(u.LoginIDs), Name: u.Name, Email: u.Email, Phone: u.Phone, Status: string(u.Status),
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+	}
+}
+
+func renderKey(k key.Key) latchkey.SigningKey {
+	out := latchkey.SigningKey{
+		ID: k.ID.String(), Algorithm: string(k.Algorithm), State: string(k.State), CreatedAt: k.CreatedAt,
+		ActivatedAt: optional(k.ActivatedAt), RetiredAt: optional(k.RetiredAt), GoneAt: optional(k.GoneAt),
+	}
+	if k.State == key.Next {
+		out.ActivatesAt = optional(k.ActivatesAt)
+	}
+	return out
+}
+
+func renderManagementKey(k directory.ManagementKey) latchkey.ManagementKey {
+	out := latchkey.ManagementKey{
+		ID: k.ID.String(), Name: k.Name, Kind: string(k.Kind), Scopes: []string{}, Networks: []string{},
+		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt),
+	}
+	for _, scope := range directory.Scopes() {
+		if k.May(scope) {
+			out.Scopes = append(out.Scopes, string(scope))
+		}
+	}
+	for _, n := range k.Networks {
+		out.Networks = append(out.Networks, n.String())
+	}
+	return out
+}
+
+func renderEvent(e audit.Event) latchkey.Event {
+	return latchkey.Event{
+		ID: e.ID.String(), At: e.At, Type: string(e.Type), Actor: string(e.Actor), Session: e.Session.String(), User: e.User.String(),
+		IP: e.IP, RequestID: e.RequestID, Data: e.Data,
+	}
+}

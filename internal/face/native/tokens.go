@@ -1,0 +1,196 @@
+package native
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/token"
+)
+
+type refreshBody struct {
+	RefreshToken string    `json:"refreshToken,omitempty" description:"The refresh token, unless it is in the Authorization header."`
+	Rotate       string    `json:"rotate,omitempty" enum:"never" description:"never: a session token only, the refresh token stays as it is. Needs a key of the application in the Authorization header."`
+	ComposedAt   time.Time `json:"composedAt,omitzero" description:"When the client composed the request, by the server's clock. One composed longer ago than the reuse window is answered request_expired and changes nothing."`
+}
+
+type tokenBody struct {
+	RefreshToken string `json:"refreshToken,omitempty" description:"The refresh token, unless a token is in the Authorization header."`
+}
+
+type ackAnswer struct {
+	Confirmed     bool      `json:"confirmed" description:"Whether the newest refresh token counts as arrived."`
+	ConfirmableAt time.Time `json:"confirmableAt" description:"From when on an acknowledgement counts: the end of the reuse window. Until then answers with an older token may still be under way."`
+}
+
+type nothing struct{}
+
+// terminal are the codes of a session that is over.
+var terminal = []latchkey.Code{latchkey.CodeSessionRevoked, latchkey.CodeSessionExpired, latchkey.CodeTokenReuse}
+
+func codes(more ...latchkey.Code) []latchkey.Code { return append(more, terminal...) }
+
+// twice is what a route says that takes a token in two places.
+const twice = latchkey.CodeContradiction
+
+func (f *Face) tokenRoutes() []Route {
+	return []Route{
+		{
+			Method: "POST", Pattern: "/{project}/session/refresh", ID: "refreshSession", Tag: tagTokens,
+			Summary: "Trade a refresh token for a new token set",
+			About:   "Repeating the request inside the reuse window gives the same refresh token again, so a lost answer costs nothing. Drop tokens only on a problem that is terminal.",
+			Body:    refreshBody{}, Answer: latchkey.TokenSet{},
+			Codes: codes(latchkey.CodeRequestExpired, latchkey.CodeRateLimited, twice),
+			serve: f.public(f.refresh),
+		},
+		{
+			Method: "POST", Pattern: "/{project}/session/ack", ID: "acknowledgeRefresh", Tag: tagTokens,
+			Summary: "Confirm that the newest refresh token was kept",
+			About:   "Once confirmed, the token before it counts as stolen when it comes back. A session token seen at GET /session confirms too.",
+			Body:    tokenBody{}, Answer: ackAnswer{}, Codes: codes(latchkey.CodeRateLimited, twice),
+			serve: f.public(f.acknowledge),
+		},
+		{
+			Method: "POST", Pattern: "/{project}/session/logout", ID: "logout", Tag: tagTokens,
+			Summary: "End this session", About: "Repeating it is no error.",
+			Body: tokenBody{}, Answer: nothing{}, Codes: []latchkey.Code{latchkey.CodeRateLimited, twice},
+			serve: f.public(f.logout),
+		},
+		{
+			Method: "POST", Pattern: "/{project}/session/logout-others", ID: "logoutOthers", Tag: tagTokens,
+			Summary: "End the user's other sessions", Body: tokenBody{}, Answer: nothing{},
+			Codes: codes(latchkey.CodeRateLimited, twice),
+			serve: f.public(f.logoutMany(true)),
+		},
+		{
+			Method: "POST", Pattern: "/{project}/session/logout-all", ID: "logoutAll", Tag: tagTokens,
+			Summary: "End all sessions of the user", Body: tokenBody{}, Answer: nothing{},
+			Codes: codes(latchkey.CodeRateLimited, twice),
+			serve: f.public(f.logoutMany(false)),
+		},
+	}
+}
+
+func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
+	var body refreshBody
+	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+		return err
+	}
+	p, err := f.present(r, body.RefreshToken)
+	if err != nil {
+		return err
+	}
+	readOnly := body.Rotate == "never"
+	if readOnly && p.key.ID.IsZero() {
+		return fault.New(fault.Forbidden, "rotate=never is for applications: send a key of the project in the Authorization header and the refresh token in the body.")
+	}
+	p.ComposedAt = body.ComposedAt
+	set, decided, err := f.d.Tokens.Refresh(r.Context(), p.Presentation, readOnly)
+	if decided {
+		f.count(set.Rule)
+	}
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, f.tokenSet(set))
+}
+
+func (f *Face) count(rule session.Rule) {
+	f.d.Counter.Refreshed(rule)
+	if rule == session.Limited {
+		f.d.Counter.RateLimited("session")
+	}
+}
+
+func (f *Face) acknowledge(w http.ResponseWriter, r *http.Request) error {
+	p, err := f.presentBody(r)
+	if err != nil {
+		return err
+	}
+	confirmed, at, err := f.d.Tokens.Acknowledge(r.Context(), p.Presentation)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, ackAnswer{confirmed, at})
+}
+
+func (f *Face) presentBody(r *http.Request) (presented, error) {
+	var body tokenBody
+	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+		return presented{}, err
+	}
+	return f.present(r, body.RefreshToken)
+}
+
+// logout ends the session of any authentic token, also an old one: a session that is
+// over already is just what was asked for.
+func (f *Face) logout(w http.ResponseWriter, r *http.Request) error {
+	p, err := f.presentBody(r)
+	if err != nil {
+		return err
+	}
+	c, err := f.d.Tokens.Read(r.Context(), p.Presentation)
+	if fault.KindOf(err) == fault.SessionRevoked {
+		return wire.JSON(w, http.StatusOK, nothing{})
+	}
+	if err != nil {
+		return err
+	}
+	if c.Kind == token.SessionToken && !f.d.Now().Before(c.ExpiresAt) {
+		return fault.New(fault.Unauthenticated, "The session token has expired; log out with the refresh token.")
+	}
+	ended, err := f.d.Sessions.End(r.Context(), p.Project, c.Session, session.Ending{Reason: session.Logout, Origin: p.Origin})
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	if ended {
+		f.d.Counter.SessionsEnded(session.Logout, 1)
+	}
+	return wire.JSON(w, http.StatusOK, nothing{})
+}
+
+func (f *Face) logoutMany(keepThis bool) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		p, err := f.presentBody(r)
+		if err != nil {
+			return err
+		}
+		who, err := f.identify(r, &p)
+		if !keepThis && f.endedWithAll(r.Context(), p, err) {
+			return wire.JSON(w, http.StatusOK, nothing{})
+		}
+		if err != nil {
+			return err
+		}
+		keep := who.Row.ID
+		if !keepThis {
+			keep = none
+		}
+		n, err := f.d.Sessions.EndUser(r.Context(), p.Project, who.Row.User, keep, session.Ending{Reason: session.Logout, Origin: p.Origin})
+		if err != nil {
+			return err
+		}
+		f.d.Counter.SessionsEnded(session.Logout, n)
+		return wire.JSON(w, http.StatusOK, nothing{})
+	}
+}
+
+// endedWithAll reports whether a session was refused because all sessions of its user
+// were ended at once. Then another request to end them all is a repetition, of one whose
+// answer was lost, and has nothing left to do. Sessions made since then stay: who holds
+// the token of an ended session may not end them.
+func (f *Face) endedWithAll(ctx context.Context, p presented, refusal error) bool {
+	if fault.KindOf(refusal) != fault.SessionRevoked {
+		return false
+	}
+	c, err := f.d.Tokens.Read(ctx, p.Presentation)
+	if err != nil {
+		return false
+	}
+	found, err := f.d.Sessions.Get(ctx, p.Project, c.Session)
+	return err == nil && found.Reason == session.Superseded
+}

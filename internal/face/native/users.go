@@ -1,0 +1,223 @@
+package native
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+type userBody struct {
+	LoginIDs *[]string `json:"loginIds,omitempty" description:"1 to 10 names by which the user is found, such as an e-mail address; each unique in the project."`
+	Name     *string   `json:"name,omitempty"`
+	Email    *string   `json:"email,omitempty"`
+	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
+	Status   *string   `json:"status,omitempty" enum:"enabled,disabled" description:"disabled ends all sessions of the user."`
+}
+
+// userRef is a user id, a login id, or a user object.
+type userRef struct {
+	json.RawMessage
+}
+
+type userQuery struct {
+	wire.Page
+	LoginID string `query:"loginId" description:"Only the user with this login id."`
+}
+
+type userList struct {
+	Users         []latchkey.User `json:"users" description:"Oldest first."`
+	NextPageToken string          `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+}
+
+func (f *Face) userRoutes() []Route {
+	scope := directory.ScopeUsers
+	one := "/v1/projects/{project}/users/{user}"
+	return []Route{
+		{
+			Method: "POST", Pattern: "/v1/projects/{project}/users", ID: "createUser", Tag: tagUsers, Scope: scope,
+			Summary: "Add a user", Body: userBody{}, Answer: latchkey.User{}, Status: http.StatusCreated,
+			Codes: []latchkey.Code{latchkey.CodeConflict}, serve: f.managed(scope, f.createUser),
+		},
+		{
+			Method: "GET", Pattern: "/v1/projects/{project}/users", ID: "listUsers", Tag: tagUsers, Scope: scope,
+			Summary: "List users, or find one by login id", Query: userQuery{}, Answer: userList{},
+			serve: f.managed(scope, f.listUsers),
+		},
+		{
+			Method: "GET", Pattern: one, ID: "getUser", Tag: tagUsers, Scope: scope,
+			Summary: "One user", Answer: latchkey.User{}, serve: f.managed(scope, f.getUser),
+		},
+		{
+			Method: "PATCH", Pattern: one, ID: "changeUser", Tag: tagUsers, Scope: scope,
+			Summary: "Change a user; disabling ends all sessions of the user", Body: userBody{}, Answer: latchkey.User{},
+			Codes: []latchkey.Code{latchkey.CodeConflict}, serve: f.managed(scope, f.changeUser),
+		},
+		{
+			Method: "DELETE", Pattern: one, ID: "deleteUser", Tag: tagUsers, Scope: scope,
+			Summary: "Remove a user and end all sessions of the user", Answer: nothing{},
+			serve: f.managed(scope, f.deleteUser),
+		},
+	}
+}
+
+func pathUser(r *http.Request) (id.User, error) {
+	u, err := id.ParseUser(r.PathValue("user"))
+	if err != nil {
+		return u, fault.New(fault.NotFound, "This project has no such user.")
+	}
+	return u, nil
+}
+
+func (b userBody) change() directory.UserChange {
+	return directory.UserChange{LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone, Status: (*directory.Status)(b.Status)}
+}
+
+func (f *Face) createUser(w http.ResponseWriter, r *http.Request, c caller) error {
+	var body userBody
+	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+		return err
+	}
+	u, err := f.d.Directory.CreateUser(r.Context(), c.project, body.change(), c.origin)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusCreated, renderUser(u))
+}
+
+func (f *Face) listUsers(w http.ResponseWriter, r *http.Request, c caller) error {
+	var q userQuery
+	if err := wire.Query(r, &q); err != nil {
+		return err
+	}
+	out := userList{Users: []latchkey.User{}}
+	if q.LoginID != "" {
+		u, err := f.d.Directory.UserByLogin(r.Context(), c.project, q.LoginID)
+		if err == nil {
+			out.Users = append(out.Users, renderUser(u))
+		} else if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		return wire.JSON(w, http.StatusOK, out)
+	}
+	var after id.User
+	if err := cursor(q.Page, after[:]); err != nil {
+		return err
+	}
+	users, err := f.d.Directory.Users(r.Context(), c.project, after, q.Size+1)
+	if err != nil {
+		return err
+	}
+	for i, u := range users {
+		if i == q.Size {
+			last := users[i-1].ID
+			out.NextPageToken = wire.EncodePage(last[:])
+			break
+		}
+		out.Users = append(out.Users, renderUser(u))
+	}
+	return wire.JSON(w, http.StatusOK, out)
+}
+
+// cursor reads the identifier in a page token into at, if there is one.
+func cursor(page wire.Page, at []byte) error {
+	b, err := page.Cursor()
+	if err != nil {
+		return err
+	}
+	if b != nil && len(b) != len(at) {
+		return badPage()
+	}
+	copy(at, b)
+	return nil
+}
+
+func (f *Face) getUser(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := wire.Query(r, &nothing{}); err != nil {
+		return err
+	}
+	id, err := pathUser(r)
+	if err != nil {
+		return err
+	}
+	u, err := f.d.Directory.User(r.Context(), c.project, id)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, renderUser(u))
+}
+
+func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) error {
+	var body userBody
+	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+		return err
+	}
+	id, err := pathUser(r)
+	if err != nil {
+		return err
+	}
+	u, err := f.d.Directory.ChangeUser(r.Context(), c.project, id, body.change(), c.origin)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, renderUser(u))
+}
+
+func (f *Face) deleteUser(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
+		return err
+	}
+	id, err := pathUser(r)
+	if err != nil {
+		return err
+	}
+	if err := f.d.Directory.DeleteUser(r.Context(), c.project, id, c.origin); err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, nothing{})
+}
+
+// resolve finds the user of a sign-in, or creates or updates one.
+func (f *Face) resolve(ctx context.Context, c caller, ref userRef) (id.User, error) {
+	var text string
+	if json.Unmarshal(ref.RawMessage, &text) == nil {
+		return f.resolveName(ctx, c, text)
+	}
+	if !bytes.HasPrefix(ref.RawMessage, []byte("{")) {
+		return id.User{}, fault.New(fault.Invalid, "The user can't be read.").WithFields(
+			fault.Field{Pointer: "/user", Code: "type", Detail: "A user id, a login id or a user object is wanted."})
+	}
+	var body userBody
+	if err := wire.DecodeRaw(ref.RawMessage, "/user", &body); err != nil {
+		return id.User{}, err
+	}
+	u, err := f.d.Directory.Upsert(ctx, c.project, body.change(), c.origin)
+	return u.ID, below("/user", err)
+}
+
+func (f *Face) resolveName(ctx context.Context, c caller, text string) (id.User, error) {
+	if u, err := id.ParseUser(text); err == nil {
+		return u, nil
+	}
+	u, err := f.d.Directory.UserByLogin(ctx, c.project, text)
+	return u.ID, err
+}
+
+// below moves the fields of a refusal below pointer: the part of the request they are
+// about is nested there.
+func below(pointer string, err error) error {
+	var refusal *fault.Error
+	if errors.As(err, &refusal) {
+		for i := range refusal.Fields {
+			refusal.Fields[i].Pointer = pointer + refusal.Fields[i].Pointer
+		}
+	}
+	return err
+}
