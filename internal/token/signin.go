@@ -68,8 +68,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 			return Set{}, err
 		}
 		admission := session.Admission{EndOthers: in.EndOthers, Max: p.policy.MaxSessions, Deny: p.policy.DenyOverLimit}
-		e := audit.New(p.ID, row.CreatedAt, audit.SessionCreated, in.Origin).Of(row.ID, row.User)
-		set.Row, err = s.d.Sessions.Insert(ctx, row, p.Version, admission, e)
+		set.Row, err = s.d.Sessions.Insert(ctx, row, p.Version, admission, in.events(row)...)
 		if errors.Is(err, session.ErrVersion) {
 			if p, err = s.load(ctx, in.Project); err != nil {
 				return Set{}, err
@@ -79,6 +78,16 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 		return set, err
 	}
 	return Set{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
+}
+
+func (in SignIn) events(row session.Row) []audit.Event {
+	created := audit.New(row.Project, row.CreatedAt, audit.SessionCreated, in.Origin).Of(row.ID, row.User)
+	if !in.EndOthers {
+		return []audit.Event{created}
+	}
+	others := audit.New(row.Project, row.CreatedAt, audit.SessionsEnded, in.Origin).Of(id.Session{}, row.User).
+		With("reason", string(session.Superseded)).With("except", row.ID.String())
+	return []audit.Event{created, others}
 }
 
 // newRow returns the first row of a session.
