@@ -23,7 +23,6 @@ type plan struct {
 	lasts    time.Duration
 	format   string
 	dir      string
-	gomaxp   int
 }
 
 func benchRefreshCommand(t *terminal) *cobra.Command {

@@ -26,7 +26,8 @@ type process struct {
 	cmd   *exec.Cmd
 	url   string
 	ready time.Duration // from start to ready
-	errs  *strings.Builder
+	ended chan struct{}
+	errs  *strings.Builder // to be read once it has ended
 }
 
 // start runs this binary with args and waits until it has written its ready file.
@@ -39,31 +40,54 @@ func (b *bench) start(ctx context.Context, args ...string) (*process, error) {
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, append(args, "--ready-file", file)...), errs: new(strings.Builder)}
+	p := &process{
+		cmd:   exec.CommandContext(ctx, self, append(args, "--ready-file", file)...),
+		ended: make(chan struct{}), errs: new(strings.Builder),
+	}
 	p.cmd.Stderr = p.errs
 	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for time.Since(begin) < startTimeout {
+	go func() {
+		defer close(p.ended)
+		p.cmd.Wait() // how it ended is told by what it printed
+	}()
+	p.url, err = p.await(file)
+	p.ready = time.Since(begin)
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("the server didn't start: %w\n%s", err, p.errs)
+	}
+	return p, nil
+}
+
+// await waits for the ready file, and no longer than the process lives.
+func (p *process) await(file string) (url string, err error) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	enough := time.After(startTimeout)
+	for {
 		if text, err := os.ReadFile(file); err == nil {
-			p.ready = time.Since(begin)
 			var r readyFile
 			err = json.Unmarshal(text, &r)
-			p.url = r.URL
-			return p, err
+			return r.URL, err
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-look.C:
+		case <-p.ended:
+			return "", errors.New("it has ended")
+		case <-enough:
+			return "", fmt.Errorf("it isn't ready after %v", startTimeout)
+		}
 	}
-	p.stop()
-	return nil, fmt.Errorf("the server didn't start: %s", p.errs)
 }
 
 func (p *process) stop() {
 	if p.cmd.Process.Signal(syscall.SIGTERM) != nil {
 		p.cmd.Process.Kill() // Windows knows no SIGTERM
 	}
-	p.cmd.Wait()
+	<-p.ended
 }
 
 // serve starts the real server on the store in dir.
@@ -111,6 +135,7 @@ func (b *bench) refreshes(ctx context.Context, out *benchAnswer) error {
 	before := cpuTime(pid)
 	out.Refresh, err = b.generate(ctx, "refresh", p.url, "/"+b.project.String()+"/session/refresh", b.tokens, b.plan.lasts)
 	if err != nil {
+		p.stop()
 		return fmt.Errorf("%w\n%s", err, p.errs)
 	}
 	out.ReadyMs = float64(p.ready) / float64(time.Millisecond)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -16,25 +18,25 @@ func keyCommand(t *terminal) *cobra.Command {
 }
 
 type keyJSON struct {
-	ID        string `json:"id"`
-	Algorithm string `json:"algorithm"`
-	State     string `json:"state"`
-	Since     string `json:"since"`
-	Note      string `json:"note,omitempty"`
-	Revoked   int    `json:"revokedSessions,omitempty"`
+	ID        string    `json:"id"`
+	Algorithm string    `json:"algorithm"`
+	State     string    `json:"state"`
+	Since     time.Time `json:"since,omitzero"`
+	Note      string    `json:"note,omitempty"`
+	Revoked   int       `json:"revokedSessions,omitempty"`
 }
 
 func keyLine(k key.Key) keyJSON {
 	out := keyJSON{ID: k.ID.String(), Algorithm: string(k.Algorithm), State: string(k.State)}
 	switch k.State {
 	case key.Next:
-		out.Since, out.Note = when(k.CreatedAt), "signs from "+when(k.ActivatesAt)
+		out.Since, out.Note = k.CreatedAt, "signs from "+when(k.ActivatesAt)
 	case key.Active:
-		out.Since = when(k.ActivatedAt)
+		out.Since = k.ActivatedAt
 	case key.Retired:
-		out.Since, out.Note = when(k.RetiredAt), "published until "+when(k.GoneAt)
+		out.Since, out.Note = k.RetiredAt, "published until "+when(k.GoneAt)
 	case key.Revoked:
-		out.Since, out.Note = when(k.RetiredAt), "kept until "+when(k.GoneAt)+", so that its tokens are told why"
+		out.Since, out.Note = k.RetiredAt, "kept until "+when(k.GoneAt)+", so that its tokens are told why"
 	}
 	return out
 }
@@ -45,7 +47,7 @@ func (t *terminal) showKeys(keys ...key.Key) error {
 	for _, k := range keys {
 		l := keyLine(k)
 		lines = append(lines, l)
-		rows = append(rows, []string{l.ID, l.Algorithm, l.State, l.Since, l.Note})
+		rows = append(rows, []string{l.ID, l.Algorithm, l.State, when(l.Since), l.Note})
 	}
 	return t.show(lines, func() { t.table("KEY | ALGORITHM | STATE | SINCE | ", rows) })
 }

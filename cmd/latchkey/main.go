@@ -26,6 +26,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	t := &terminal{in: in, out: out, err: errOut}
 	root := commands(t)
 	root.SetArgs(args)
@@ -118,7 +119,11 @@ func group(use, short string, sub ...*cobra.Command) *cobra.Command {
 // fail prints an error as a sentence, or as the API's problem with --json.
 func (t *terminal) fail(err error) {
 	if t.json {
-		info := wire.Info(fault.KindOf(err))
+		kind := fault.KindOf(err)
+		if errors.As(err, new(*usageError)) {
+			kind = fault.Invalid
+		}
+		info := wire.Info(kind)
 		t.encode(t.err, map[string]any{"code": info.Code, "terminal": info.Terminal, "detail": sentence(err)})
 		return
 	}

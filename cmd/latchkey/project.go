@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,11 +26,11 @@ func projectCommand(t *terminal) *cobra.Command {
 }
 
 type projectJSON struct {
-	ID            string `json:"id"`
-	Name          string `json:"name"`
-	CreatedAt     string `json:"createdAt"`
-	ManagementKey string `json:"managementKey,omitempty"`
-	VerifyKey     string `json:"verifyKey,omitempty"`
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	CreatedAt     time.Time `json:"createdAt"`
+	ManagementKey string    `json:"managementKey,omitempty"`
+	VerifyKey     string    `json:"verifyKey,omitempty"`
 }
 
 func projectCreateCommand(t *terminal) *cobra.Command {
@@ -42,7 +43,7 @@ func projectCreateCommand(t *terminal) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := projectJSON{ID: p.ID.String(), Name: p.Name, CreatedAt: when(p.CreatedAt)}
+		out := projectJSON{ID: p.ID.String(), Name: p.Name, CreatedAt: p.CreatedAt}
 		if out.ManagementKey, err = newKey(c, app, p.ID, "first", secret.Management); err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func projectListCommand(t *terminal) *cobra.Command {
 		func(c *cobra.Command, app *server.App, _ []string) error {
 			list := []projectJSON{}
 			err := app.EachProject(c.Context(), func(p directory.Project) error {
-				list = append(list, projectJSON{ID: p.ID.String(), Name: p.Name, CreatedAt: when(p.CreatedAt)})
+				list = append(list, projectJSON{ID: p.ID.String(), Name: p.Name, CreatedAt: p.CreatedAt})
 				return nil
 			})
 			if err != nil {
@@ -75,7 +76,7 @@ func projectListCommand(t *terminal) *cobra.Command {
 			return t.show(list, func() {
 				var rows [][]string
 				for _, p := range list {
-					rows = append(rows, []string{p.ID, p.CreatedAt, p.Name})
+					rows = append(rows, []string{p.ID, when(p.CreatedAt), p.Name})
 				}
 				t.table("PROJECT | MADE | NAME", rows)
 			})

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
+	"path/filepath"
 )
 
 // readyFile is what --ready-file holds once the server serves.
@@ -25,9 +27,18 @@ func writeReady(path string, r readyFile) error {
 	if err != nil {
 		return err
 	}
-	draft := path + ".part"
-	if err := os.WriteFile(draft, append(b, '\n'), 0o600); err != nil {
+	// A draft of a fresh name: one that somebody else made would keep the rights they
+	// gave it.
+	draft, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(draft, path)
+	_, err = draft.Write(append(b, '\n'))
+	if err = errors.Join(err, draft.Close()); err == nil {
+		err = os.Rename(draft.Name(), path)
+	}
+	if err != nil {
+		os.Remove(draft.Name())
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,23 +18,23 @@ func sessionCommand(t *terminal) *cobra.Command {
 }
 
 type sessionJSON struct {
-	ID        string   `json:"id"`
-	User      string   `json:"user"`
-	State     string   `json:"state"`
-	EndReason string   `json:"endReason,omitempty"`
-	CreatedAt string   `json:"createdAt"`
-	LastSeen  string   `json:"lastSeenAt"`
-	ExpiresAt string   `json:"expiresAt"`
-	AMR       []string `json:"amr"`
-	Device    string   `json:"device,omitempty"`
-	IP        string   `json:"ip,omitempty"`
-	Recovered int      `json:"recoveries,omitempty"`
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	State     string    `json:"state"`
+	EndReason string    `json:"endReason,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	LastSeen  time.Time `json:"lastSeenAt"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	AMR       []string  `json:"amr"`
+	Device    string    `json:"device,omitempty"`
+	IP        string    `json:"ip,omitempty"`
+	Recovered int       `json:"recoveries,omitempty"`
 }
 
 func sessionLine(s session.Found) sessionJSON {
 	return sessionJSON{
 		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
-		CreatedAt: when(s.CreatedAt), LastSeen: when(s.RotatedAt), ExpiresAt: when(s.ExpiresAt()),
+		CreatedAt: s.CreatedAt, LastSeen: s.RotatedAt, ExpiresAt: s.ExpiresAt(),
 		AMR: s.AMR, Device: s.Device.Name, IP: s.Device.IP, Recovered: s.Recoveries,
 	}
 }
@@ -66,7 +67,7 @@ func sessionListCommand(t *terminal) *cobra.Command {
 			for _, s := range found {
 				l := sessionLine(s)
 				lines = append(lines, l)
-				rows = append(rows, []string{l.ID, l.User, status(l), l.LastSeen, l.Device, l.IP})
+				rows = append(rows, []string{l.ID, l.User, status(l), when(l.LastSeen), l.Device, l.IP})
 			}
 			return t.show(lines, func() { t.table("SESSION | USER | STATE | LAST SEEN | DEVICE | IP", rows) })
 		})
@@ -124,8 +125,8 @@ func sessionShowCommand(t *terminal) *cobra.Command {
 			l := sessionLine(found)
 			return t.show(l, func() {
 				for _, line := range [][2]string{
-					{"session", l.ID}, {"user", l.User}, {"state", status(l)}, {"signed in", l.CreatedAt}, {"last seen", l.LastSeen},
-					{"ends", l.ExpiresAt}, {"methods", fmt.Sprint(l.AMR)}, {"device", l.Device}, {"ip", l.IP}, {"recoveries", strconv.Itoa(l.Recovered)},
+					{"session", l.ID}, {"user", l.User}, {"state", status(l)}, {"signed in", when(l.CreatedAt)}, {"last seen", when(l.LastSeen)},
+					{"ends", when(l.ExpiresAt)}, {"methods", fmt.Sprint(l.AMR)}, {"device", l.Device}, {"ip", l.IP}, {"recoveries", strconv.Itoa(l.Recovered)},
 				} {
 					t.printf("%-11s %s\n", line[0], line[1])
 				}
@@ -151,18 +152,18 @@ func sessionRevokeCommand(t *terminal) *cobra.Command {
 }
 
 type traceJSON struct {
-	At      string `json:"at"`
-	Rule    string `json:"rule"`
-	Why     string `json:"why"`
-	Count   int    `json:"count"`
-	Token   string `json:"token,omitempty"`
-	Issued  string `json:"issued,omitempty"`
-	Network string `json:"network,omitempty"`
-	Agent   string `json:"agent,omitempty"`
+	At      time.Time `json:"at"`
+	Rule    string    `json:"rule"`
+	Why     string    `json:"why"`
+	Count   int       `json:"count"`
+	Token   string    `json:"token,omitempty"`
+	Issued  string    `json:"issued,omitempty"`
+	Network string    `json:"network,omitempty"`
+	Agent   string    `json:"agent,omitempty"`
 }
 
 func traceLine(e session.Entry) traceJSON {
-	l := traceJSON{At: when(e.At), Rule: e.Rule.Word(), Why: e.Why(), Count: e.Count,
+	l := traceJSON{At: e.At, Rule: e.Rule.Word(), Why: e.Why(), Count: e.Count,
 		Token: e.Token.String(), Issued: e.Issued.String(), Agent: e.Context.Agent}
 	if e.Context.Network.IsValid() {
 		l.Network = e.Context.Network.String()
@@ -188,7 +189,7 @@ func sessionTraceCommand(t *terminal) *cobra.Command {
 			if l.Count > 1 {
 				rule += " x" + strconv.Itoa(l.Count)
 			}
-			rows = append(rows, []string{l.At, rule, dash(l.Token), dash(l.Issued), dash(l.Network), dash(l.Agent)})
+			rows = append(rows, []string{when(l.At), rule, dash(l.Token), dash(l.Issued), dash(l.Network), dash(l.Agent)})
 		}
 		state := sessionLine(found)
 		return t.show(map[string]any{"session": state, "entries": lines, "dropped": found.Trace.Dropped}, func() {

@@ -74,9 +74,18 @@ func (t *terminal) tokenText(arg string) (string, error) {
 	if arg != "-" {
 		return strings.TrimSpace(arg), nil
 	}
-	b, err := io.ReadAll(io.LimitReader(t.in, claim.MaxToken+2))
+	const most = claim.MaxToken + 2 // a line break more
+	b, err := io.ReadAll(io.LimitReader(t.in, most+1))
+	if err == nil && len(b) > most {
+		err = errLong
+	}
 	return string(bytes.TrimSpace(b)), err
 }
+
+var errLong = fmt.Errorf("this isn't a token: none is longer than %d bytes", claim.MaxToken)
+
+// strict refuses spare bits; decoding it ignores line breaks all the same.
+var strict = base64.RawURLEncoding.Strict()
 
 // jwt is a compact JWS that nobody has checked yet.
 type jwt struct {
@@ -91,12 +100,15 @@ func parseJWT(s string) (*jwt, error) {
 		return nil, fmt.Errorf("this is an opaque refresh token: only the server can read it")
 	}
 	parts := strings.Split(s, ".")
-	if len(parts) != 3 || len(s) > claim.MaxToken {
-		return nil, fmt.Errorf("this isn't a JWT: three parts with dots between them are wanted, %d were found", len(parts))
+	if len(s) > claim.MaxToken {
+		return nil, errLong
+	}
+	if len(parts) != 3 || strings.ContainsAny(s, "\r\n") {
+		return nil, fmt.Errorf("this isn't a JWT: three parts with dots between them are wanted, in one line; %d were found", len(parts))
 	}
 	j := &jwt{input: parts[0] + "." + parts[1]}
 	for i, into := range []*map[string]any{&j.header, &j.claims} {
-		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		b, err := strict.DecodeString(parts[i])
 		if err == nil {
 			err = json.Unmarshal(b, into)
 		}
@@ -105,7 +117,7 @@ func parseJWT(s string) (*jwt, error) {
 		}
 	}
 	var err error
-	if j.signature, err = base64.RawURLEncoding.Strict().DecodeString(parts[2]); err != nil {
+	if j.signature, err = strict.DecodeString(parts[2]); err != nil {
 		return nil, fmt.Errorf("the signature can't be read: the token is altered or truncated")
 	}
 	return j, nil
