@@ -1,9 +1,11 @@
 package directory_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -64,6 +66,42 @@ func TestEscalation(t *testing.T) {
 			}
 		}
 		w.said()
+	}
+}
+
+// A key that is bound to networks or runs out makes none that isn't.
+func TestEscalationByNetworkAndTime(t *testing.T) {
+	w := newWorld(t)
+	bound := directory.NewKey{Kind: secret.Management, Name: "bound", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Lifetime: time.Hour}
+	by, _ := w.key(bound)
+	for name, c := range map[string]struct {
+		networks []string
+		lifetime time.Duration
+		may      bool
+	}{
+		"no longer":         {[]string{"192.0.2.0/24"}, 59 * time.Minute, true},
+		"narrower, shorter": {[]string{"192.0.2.128/25", "192.0.2.1/32"}, time.Minute, true},
+		"from anywhere":     {nil, time.Hour, false},
+		"a wider network":   {[]string{"192.0.0.0/16"}, time.Hour, false},
+		"another network":   {[]string{"192.0.2.0/24", "198.51.100.0/24"}, time.Hour, false},
+		"a longer life":     {[]string{"192.0.2.0/24"}, 2 * time.Hour, false},
+		"without end":       {[]string{"192.0.2.0/24"}, 0, false},
+	} {
+		wanted := directory.NewKey{Kind: secret.Management, Name: name, Lifetime: c.lifetime}
+		for _, n := range c.networks {
+			wanted.Networks = append(wanted.Networks, netip.MustParsePrefix(n))
+		}
+		_, clear, err := w.CreateKey(t.Context(), w.project, wanted, by, operator)
+		if c.may != (err == nil) || c.may == clear.IsZero() {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			refused(t, err, fault.Forbidden)
+		}
+		free, _ := w.key(wanted)
+		if _, _, err = w.RotateKey(t.Context(), w.project, free.ID, by, operator); c.may != (err == nil) {
+			t.Errorf("rotating %s: %v", name, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -20,7 +21,8 @@ func (k ManagementKey) May(scope Scope) bool {
 	return len(k.Scopes) == 0 || slices.Contains(k.Scopes, scope)
 }
 
-// covers refuses that a key hands out a scope which it doesn't have itself.
+// covers refuses that a key hands out what it doesn't have itself: a scope, a network
+// to be used from, or a longer life.
 func (k ManagementKey) covers(other ManagementKey) error {
 	if k.ID.IsZero() {
 		return nil
@@ -30,7 +32,18 @@ func (k ManagementKey) covers(other ManagementKey) error {
 			return fault.New(fault.Forbidden, "The management key lacks the scope %q itself.", scope)
 		}
 	}
+	if len(k.Networks) > 0 && (len(other.Networks) == 0 || slices.ContainsFunc(other.Networks, k.outside)) {
+		return fault.New(fault.Forbidden, "The management key may only be used from some networks itself; name networks within them.")
+	}
+	if !k.ExpiresAt.IsZero() && (other.ExpiresAt.IsZero() || other.ExpiresAt.After(k.ExpiresAt)) {
+		return fault.New(fault.Forbidden, "The management key expires at %s itself; give an earlier expiry.", k.ExpiresAt.Format(time.RFC3339))
+	}
 	return nil
+}
+
+// outside reports whether a network isn't part of one that the key may be used from.
+func (k ManagementKey) outside(n netip.Prefix) bool {
+	return !slices.ContainsFunc(k.Networks, func(own netip.Prefix) bool { return own.Bits() <= n.Bits() && own.Contains(n.Addr()) })
 }
 
 func (k ManagementKey) admits(ip netip.Addr) bool {
@@ -50,6 +63,9 @@ func (n NewKey) check() error {
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/scopes/%d", i), Code: "range",
 				Detail: "A scope of a management key is wanted: sessions, users, settings, keys, events or verify; a verify key has the scope verify only."})
 		}
+	}
+	if len(n.Scopes) > len(Scopes()) {
+		bad = append(bad, fault.Field{Pointer: "/scopes", Code: "size", Detail: fmt.Sprintf("There are %d scopes.", len(Scopes()))})
 	}
 	if len(n.Networks) > maxNetworks {
 		bad = append(bad, fault.Field{Pointer: "/networks", Code: "size", Detail: fmt.Sprintf("At most %d networks are allowed.", maxNetworks)})

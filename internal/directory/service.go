@@ -1,9 +1,12 @@
 package directory
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
+	"reflect"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
@@ -83,7 +86,14 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 		if err != nil {
 			return latchkey.SettingsAnswer{}, err
 		}
-		e := audit.New(p, s.now(), audit.SettingsChanged, o).With("patch", string(patch))
+		if reflect.DeepEqual(settings, project.Settings) {
+			return answer(settings, warnings, project.Version), nil
+		}
+		var plain bytes.Buffer
+		if err := json.Compact(&plain, patch); err != nil {
+			return latchkey.SettingsAnswer{}, err // Patch has read it, so it can't happen
+		}
+		e := audit.New(p, s.now(), audit.SettingsChanged, o).With("patch", plain.String())
 		err = s.projects.ChangeSettings(ctx, p, project.Version, settings, e)
 		if err == nil {
 			return answer(settings, warnings, project.Version+1), nil
@@ -111,9 +121,6 @@ func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by Man
 	if err := in.check(); err != nil {
 		return ManagementKey{}, secret.Text{}, err
 	}
-	if err := by.covers(ManagementKey{Kind: in.Kind, Scopes: in.Scopes}); err != nil {
-		return ManagementKey{}, secret.Text{}, err
-	}
 	now := s.now()
 	clear := secret.NewKey(in.Kind)
 	k := ManagementKey{
@@ -122,6 +129,9 @@ func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by Man
 	}
 	if in.Lifetime > 0 {
 		k.ExpiresAt = k.CreatedAt.Add(in.Lifetime)
+	}
+	if err := by.covers(k); err != nil {
+		return ManagementKey{}, secret.Text{}, err
 	}
 	e := audit.New(p, now, audit.ManagementKeyCreated, o).With("key", k.ID.String()).With("kind", string(k.Kind)).With("name", k.Name)
 	if err := s.keys.Insert(ctx, k, e); err != nil {
