@@ -104,6 +104,25 @@ func TestRefreshRepeatsAndRotates(t *testing.T) {
 	}
 }
 
+// After a repetition late in the window the token stays for a while: that answer may
+// still be under way. Who refreshes meanwhile gets a session token and keeps the token.
+func TestRefreshWhileAnAnswerMayBeUnderWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set, before := w.rotated(t)
+	w.clock.Move(window - time.Second)
+	w.refresh(t, before)
+	w.clock.Move(2 * time.Second)
+	quiet := w.refresh(t, set.RefreshToken)
+	if quiet.RefreshToken != "" || quiet.SessionToken == "" {
+		t.Errorf("got a refresh token: %v, a session token: %v", quiet.RefreshToken != "", quiet.SessionToken != "")
+	}
+	w.clock.Move(window)
+	if next := w.refresh(t, set.RefreshToken); next.RefreshToken == "" || next.RefreshToken == set.RefreshToken {
+		t.Error("the token wasn't replaced afterwards")
+	}
+}
+
 // Many requests at once are one rotation, and all get the same token.
 func TestRefreshConcurrently(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ import (
 type refreshBody struct {
 	RefreshToken string    `json:"refreshToken,omitempty" description:"The refresh token, unless it is in the Authorization header."`
 	Rotate       string    `json:"rotate,omitempty" enum:"never" description:"never: a session token only, the refresh token stays as it is. Needs a key of the application in the Authorization header."`
-	ComposedAt   time.Time `json:"composedAt,omitzero" description:"When the client composed the request, by the server's clock. One composed longer ago than the reuse window is answered request_expired and changes nothing."`
+	ComposedAt   time.Time `json:"composedAt,omitzero" description:"When the client composed the request, by the server's clock. One composed longer ago than half the reuse window, and than 10s, is answered request_expired and changes nothing."`
 }
 
 type tokenBody struct {
