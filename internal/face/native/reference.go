@@ -108,6 +108,9 @@ func (d document) entry(r Route, server string) entry {
 		ID: r.ID, Method: r.Method, Path: r.Pattern, Summary: op.Summary, About: op.Description,
 		Credential: op.credential(), Example: curl(r, op, server),
 	}
+	if r.Scope != "" {
+		e.Credential = "" // the description says it
+	}
 	if len(op.Parameters) > 0 {
 		e.Parameters = &shape{Label: "Parameters of " + r.ID}
 	}
