@@ -18,8 +18,8 @@ func (s *Server) mount(api *native.Face) http.Handler {
 	for pattern, h := range map[string]wire.Handler{
 		"GET /livez":              s.live,
 		"GET /readyz":             s.ready,
-		"GET /openapi.json":       document("application/json", "", api.Spec),
-		"GET /docs":               document("text/html; charset=utf-8", api.PageCSP(), api.Page),
+		"GET /openapi.json":       spec(api),
+		"GET /docs":               page(api),
 		"GET /docs/errors/{code}": errorPage(api),
 		"GET /{$}":                welcome,
 	} {
@@ -58,9 +58,23 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	return wire.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func document(media, csp string, body func() []byte) wire.Handler {
+func spec(api *native.Face) wire.Handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
-		return send(w, media, csp, body())
+		d, err := api.Documents()
+		if err != nil {
+			return err
+		}
+		return send(w, "application/json", "", d.Spec)
+	}
+}
+
+func page(api *native.Face) wire.Handler {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		d, err := api.Documents()
+		if err != nil {
+			return err
+		}
+		return send(w, "text/html; charset=utf-8", d.CSP(), d.Page)
 	}
 }
 
@@ -79,11 +93,15 @@ func send(w http.ResponseWriter, media, csp string, body []byte) error {
 
 func errorPage(api *native.Face) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		page, ok := api.ErrorPage(r.PathValue("code"))
+		d, err := api.Documents()
+		if err != nil {
+			return err
+		}
+		page, ok := d.Error(r.PathValue("code"))
 		if !ok {
 			return fault.New(fault.NotFound, "There is no page for this code.")
 		}
-		return send(w, "text/html; charset=utf-8", api.PageCSP(), page)
+		return send(w, "text/html; charset=utf-8", d.CSP(), page)
 	}
 }
 

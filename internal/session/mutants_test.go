@@ -18,8 +18,6 @@ type mutant struct {
 	protocol
 }
 
-type decider = func(session.State, session.Subject, session.Request, time.Time) (session.State, session.Verdict)
-
 // before mutates what Decide is given.
 func before(change func(*session.State, *session.Subject, *session.Request, time.Time)) protocol {
 	p := genuine()

@@ -53,7 +53,7 @@ func TestDocumentHoldsTogether(t *testing.T) {
 			t.Errorf("%s is no good name", name)
 		}
 	}
-	golden(t, "openapi", w.face.Spec())
+	golden(t, "openapi", w.documents(t).Spec)
 }
 
 func TestOperationsAreDescribed(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
@@ -58,10 +59,9 @@ type Deps struct {
 type Face struct {
 	d      Deps
 	routes []Route
-	spec   []byte
-	page   []byte
-
-	errorPages map[string][]byte
+	// documents are made when somebody asks for them first: that takes longer than
+	// everything else at the start of a server.
+	documents func() (*Documents, error)
 }
 
 // New returns a Face. All members of d but Edge and Proxies are needed.
@@ -77,15 +77,12 @@ func New(d Deps) (*Face, error) {
 			return nil, err
 		}
 	}
-	var err error
-	if f.spec, f.page, err = describe(f.routes, d.PublicURL, d.Version); err != nil {
-		return nil, err
-	}
-	if f.errorPages, err = errorPages(); err != nil {
-		return nil, err
-	}
+	f.documents = sync.OnceValues(func() (*Documents, error) { return newDocuments(f.routes, d.PublicURL, d.Version) })
 	return f, nil
 }
+
+// Documents returns what describes the API.
+func (f *Face) Documents() (*Documents, error) { return f.documents() }
 
 // Routes returns the table of the API.
 func (f *Face) Routes() []Route { return f.routes }

@@ -83,9 +83,6 @@ func describe(routes []Route, publicURL, version string) (spec, page []byte, err
 	return spec, page, err
 }
 
-// Spec returns the OpenAPI document, JSON. The caller doesn't change it.
-func (f *Face) Spec() []byte { return f.spec }
-
 // forUsers reports whether the route is for end users with a token of theirs.
 func (r Route) forUsers() bool { return r.Tag == tagTokens }
 

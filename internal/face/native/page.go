@@ -23,20 +23,33 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-// Page returns the description of the API for people: one HTML page that needs nothing
-// else. The caller doesn't change it.
-func (f *Face) Page() []byte { return f.page }
+// Documents describe the API. They are immutable; callers don't change the bytes.
+type Documents struct {
+	Spec   []byte // the OpenAPI document, JSON
+	Page   []byte // the same for people: one HTML page that needs nothing else
+	errors map[string][]byte
+}
 
-// ErrorPage returns the page about a code, HTML; false when there is no such code. The
-// caller doesn't change it.
-func (f *Face) ErrorPage(code string) ([]byte, bool) {
-	page, found := f.errorPages[code]
+func newDocuments(routes []Route, publicURL, version string) (*Documents, error) {
+	d := new(Documents)
+	var err error
+	if d.Spec, d.Page, err = describe(routes, publicURL, version); err != nil {
+		return nil, err
+	}
+	d.errors, err = errorPages()
+	return d, err
+}
+
+// Error returns the page about a code, HTML; false when there is no such code. The
+// address that it is served at is the type of the code's problems.
+func (d *Documents) Error(code string) ([]byte, bool) {
+	page, found := d.errors[code]
 	return page, found
 }
 
-// PageCSP returns the Content-Security-Policy under which the pages work: no script and
+// CSP returns the Content-Security-Policy under which the pages work: no script and
 // nothing from elsewhere. A mistake in escaping could not run anything.
-func (f *Face) PageCSP() string {
+func (d *Documents) CSP() string {
 	sum := sha256.Sum256([]byte(pageCSS))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

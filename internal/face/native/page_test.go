@@ -52,7 +52,7 @@ func readPage(t *testing.T, source []byte) page {
 func TestPageShowsTheWholeDocument(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := readPage(t, w.face.Page())
+	p := readPage(t, w.documents(t).Page)
 	ids := map[string]bool{}
 	for _, id := range p.ids {
 		if ids[id] {
@@ -72,7 +72,7 @@ func TestPageShowsTheWholeDocument(t *testing.T) {
 	}
 	for _, target := range p.targets {
 		code, isCode := strings.CutPrefix(target, "docs/errors/")
-		_, known := w.face.ErrorPage(code)
+		_, known := w.documents(t).Error(code)
 		anchor, isAnchor := strings.CutPrefix(target, "#")
 		if !(isCode && known || isAnchor && ids[anchor] || target == "openapi.json") {
 			t.Errorf("the link %s leads nowhere", target)
@@ -85,9 +85,9 @@ func TestPageShowsTheWholeDocument(t *testing.T) {
 func TestPagesWorkUnderTheirPolicy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	sources := map[string][]byte{"reference": w.face.Page()}
+	sources := map[string][]byte{"reference": w.documents(t).Page}
 	for _, info := range wire.Codes() {
-		source, found := w.face.ErrorPage(string(info.Code))
+		source, found := w.documents(t).Error(string(info.Code))
 		if !found {
 			t.Errorf("%s has no page", info.Code)
 		}
@@ -96,7 +96,7 @@ func TestPagesWorkUnderTheirPolicy(t *testing.T) {
 	for name, source := range sources {
 		p := readPage(t, source)
 		sum := sha256.Sum256([]byte(p.style))
-		if !strings.Contains(w.face.PageCSP(), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';") {
+		if !strings.Contains(w.documents(t).CSP(), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';") {
 			t.Errorf("%s: the style isn't allowed", name)
 		}
 		for _, element := range []string{"script", "img", "link", "iframe", "form", "base", "object"} {
@@ -116,8 +116,8 @@ func TestPagesWorkUnderTheirPolicy(t *testing.T) {
 			t.Errorf("%s: the template refused something", name)
 		}
 	}
-	if !strings.HasPrefix(w.face.PageCSP(), "default-src 'none';") {
-		t.Errorf("the policy is %s", w.face.PageCSP())
+	if !strings.HasPrefix(w.documents(t).CSP(), "default-src 'none';") {
+		t.Errorf("the policy is %s", w.documents(t).CSP())
 	}
 }
 
@@ -126,19 +126,19 @@ func TestErrorPagesAreRendered(t *testing.T) {
 	w := newWorld(t)
 	markdown := regexp.MustCompile("(?m)^#+ |^\\| |```|\\*\\*|\\]\\(")
 	for _, info := range wire.Codes() {
-		source, _ := w.face.ErrorPage(string(info.Code))
+		source, _ := w.documents(t).Error(string(info.Code))
 		p := readPage(t, source)
 		if left := markdown.FindString(p.text); left != "" {
 			t.Errorf("%s: %q wasn't rendered", info.Code, left)
 		}
 		for _, target := range p.targets {
-			if _, known := w.face.ErrorPage(target); !known && target != "../../docs#problems" {
+			if _, known := w.documents(t).Error(target); !known && target != "../../docs#problems" {
 				t.Errorf("%s: the link %s leads nowhere", info.Code, target)
 			}
 		}
 	}
 	for _, code := range []string{"", "oops", "README", "../token_reuse"} {
-		if _, found := w.face.ErrorPage(code); found {
+		if _, found := w.documents(t).Error(code); found {
 			t.Errorf("%q has a page", code)
 		}
 	}

@@ -54,6 +54,12 @@ type site struct {
 	user    id.User
 }
 
+// document is read once: it is the same in every world and takes long to make.
+var document struct {
+	sync.Once
+	spec spec
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{clock: storetest.NewClock(), limiter: &limiter{}, counter: newCounter(), secrets: map[string]bool{}, routes: map[string]native.Route{}}
@@ -83,7 +89,8 @@ func newWorld(t testing.TB) *world {
 		Limiter: w.limiter, Counter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
-	w.spec = readSpec(t, w.face.Spec())
+	document.Do(func() { document.spec = readSpec(t, w.documents(t).Spec) })
+	w.spec = document.spec
 	mux := http.NewServeMux()
 	for _, r := range w.face.Routes() {
 		w.routes[r.ID] = r
@@ -93,6 +100,13 @@ func newWorld(t testing.TB) *world {
 	w.master = master
 	w.site = w.newSite(t, master)
 	return w
+}
+
+func (w *world) documents(t testing.TB) *native.Documents {
+	t.Helper()
+	d, err := w.face.Documents()
+	must(t, err)
+	return d
 }
 
 func (w *world) newSite(t testing.TB, master *secret.Ring) *site {
