@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// version is what the linker stamps into the binary under test.
+const version = "v0.0.0-e2e"
+
+// binary is the path of the binary under test. TestMain sets it before any test runs.
+var binary string
+
+// raced reports whether the binary is built with the race detector, which makes it
+// several times slower.
+func raced() bool { return os.Getenv("LATCHKEY_RACE") != "" }
+
+// long reports whether the heavy suites run in their long modes.
+func long() bool { return os.Getenv("LATCHKEY_LONG") != "" }
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "latchkey-e2e-")
+	if err == nil {
+		err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func build(dir string) error {
+	if err := noticeSources(); err != nil {
+		return err
+	}
+	binary = filepath.Join(dir, "latchkey")
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	args, cgo := []string{"build"}, "CGO_ENABLED=0"
+	if raced() {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", append(args, "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version="+version, "-o", binary, "../cmd/latchkey")...)
+	cmd.Env = append(os.Environ(), cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("the binary doesn't build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// noticeSources looks at every file that the binary may be made of. The go command
+// keeps a test's result until a file changes that the test itself has looked at; what
+// go build reads in a process of its own doesn't count.
+func noticeSources() error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if slices.Contains([]string{".git", "node_modules", "bin"}, d.Name()) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		// A file that is gone again is none that the binary is made of.
+		os.Stat(path)
+		return nil
+	})
+}
