@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -39,9 +41,6 @@ func TestMain(m *testing.M) {
 }
 
 func build(dir string) error {
-	if err := noticeSources(); err != nil {
-		return err
-	}
 	binary = filepath.Join(dir, "latchkey")
 	if runtime.GOOS == "windows" {
 		binary += ".exe"
@@ -58,22 +57,23 @@ func build(dir string) error {
 	return nil
 }
 
-// noticeSources looks at every file that the binary may be made of. The go command
-// keeps a test's result until a file changes that the test itself has looked at; what
-// go build reads in a process of its own doesn't count.
-func noticeSources() error {
+// sources looks at every file that the binary may be made of. The go command keeps a
+// result until a file changes that a test itself has looked at; neither what go build
+// reads in a process of its own counts, nor what TestMain does before the tests run.
+var sources = sync.OnceValue(func() error {
 	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // a file that is gone again is none that the binary is made of
+		case err != nil:
 			return err
-		}
-		if d.IsDir() {
+		case d.IsDir():
 			if slices.Contains([]string{".git", "node_modules", "bin"}, d.Name()) {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		// A file that is gone again is none that the binary is made of.
 		os.Stat(path)
 		return nil
 	})
-}
+})

@@ -32,6 +32,9 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
+	if err := sources(); err != nil {
+		t.Fatal(err)
+	}
 	w := &world{t: t, dir: t.TempDir(), secrets: map[string]bool{}}
 	transport := &http.Transport{MaxIdleConnsPerHost: 128, DisableCompression: true}
 	w.http = &http.Client{
