@@ -102,6 +102,10 @@ func TestMasterKey(t *testing.T) {
 	serve(i.write("junk.key", "hunter2\n")).says(t, 2, "--master-key-file", "32 bytes")
 	other := i.masterKey("other.key")
 	serve(other).says(t, 1, "master key", i.in.ID)
+	// What these made would be lost to every server with the right key.
+	for _, command := range [][]string{{"key", "rotate", "--immediate"}, {"project", "create", "Second"}} {
+		i.run(append(command, "--store", i.store, "--master-key-file", other)...).says(t, 1, "master key", i.in.ID)
+	}
 
 	// A new key goes on the first line, and what the old one sealed still opens.
 	old, err := os.ReadFile(i.master)
