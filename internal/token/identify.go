@@ -19,12 +19,12 @@ type Identity struct {
 // alone, so that a stolen one is found out here too. A session token that belongs to
 // the newest refresh token confirms that one (rule g).
 func (s *Service) Identify(ctx context.Context, in Presentation) (Identity, error) {
-	p, c, err := s.read(ctx, in)
+	p, c, err := s.authentic(ctx, in)
 	if err != nil {
 		return Identity{}, err
 	}
 	if c.Kind == RefreshToken {
-		d, err := s.rotate(ctx, in, true)
+		d, err := s.rotate(ctx, in, p, c, true)
 		if err == nil {
 			err = d.Err(d.row.State)
 		}
@@ -44,17 +44,22 @@ func (s *Service) Identify(ctx context.Context, in Presentation) (Identity, erro
 
 // Read returns the credential in an authentic token, whether its session lives or not.
 func (s *Service) Read(ctx context.Context, in Presentation) (Credential, error) {
-	_, c, err := s.read(ctx, in)
+	_, c, err := s.authentic(ctx, in)
 	return c, err
 }
 
-func (s *Service) read(ctx context.Context, in Presentation) (*project, Credential, error) {
-	p, err := s.current(ctx, in.Project)
+// authentic is read, against the project as it is now.
+func (s *Service) authentic(ctx context.Context, in Presentation) (*project, Credential, error) {
+	p, c, err := s.read(ctx, in, SessionToken, RefreshToken)
 	if err != nil {
-		return nil, Credential{}, err
+		return nil, c, err
 	}
-	c, err := p.read(in.Token, SessionToken, RefreshToken)
-	return p, c, err
+	now, err := s.current(ctx, in.Project)
+	if err != nil || now.Version == p.Version {
+		return now, c, err
+	}
+	c, err = now.read(in.Token, SessionToken, RefreshToken)
+	return now, c, err
 }
 
 // live finds the session of a session token that hasn't expired.

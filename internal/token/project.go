@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
 // project is one version of a project, prepared for minting. It is immutable.
@@ -26,6 +29,10 @@ type project struct {
 	opaque      bool
 	claimsInRT  bool
 	cookieNames [2]string // of session and refresh token when delivered by cookie, else ""
+
+	// current is when this version was last known to be the newest, in Unix
+	// milliseconds.
+	current atomic.Int64
 }
 
 // cache holds the newest known version of each project. It is bounded by the number of
@@ -68,9 +75,61 @@ func (s *Service) current(ctx context.Context, p id.Project) (*project, error) {
 		return nil, err
 	}
 	if known := s.cache.get(p); known != nil && known.Version == version {
+		known.current.Store(s.d.Now().UnixMilli())
 		return known, nil
 	}
 	return s.load(ctx, p)
+}
+
+const (
+	// skew is how far the clocks of two servers may be apart.
+	skew = time.Minute
+
+	// askAgain is how long a tampered token can't make a server look for a newer version
+	// once it has looked.
+	askAgain = 100 * time.Millisecond
+)
+
+// newer returns a newer version of the project than p, if a token that p can't read is
+// a reason to look for one. It is when the token names a key that was made since p was
+// known to be the newest, by another process: a key's id tells when it was made. So
+// junk, and tokens that were altered, don't reach the store; and one that was made to,
+// reaches it ten times a second at most, and only the project's version there.
+func (s *Service) newer(ctx context.Context, p *project, t secret.Text) (*project, bool, error) {
+	k, ok := p.unknownKey(t)
+	now := s.d.Now()
+	checked := time.UnixMilli(p.current.Load())
+	if !ok || k.Time().Before(checked.Add(-skew)) || k.Time().After(now.Add(skew)) || now.Sub(checked) < askAgain {
+		return p, false, nil
+	}
+	fresh, err := s.current(ctx, p.ID)
+	if err != nil {
+		return nil, false, err
+	}
+	return fresh, fresh.Version != p.Version, nil
+}
+
+// read returns the credential in a token with the project's version that could read it.
+// That may be outdated, but the token is authentic.
+func (s *Service) read(ctx context.Context, in Presentation, kinds ...Kind) (*project, Credential, error) {
+	p, err := s.cached(ctx, in.Project)
+	if err != nil {
+		return nil, Credential{}, err
+	}
+	for {
+		c, refusal := p.read(in.Token, kinds...)
+		if refusal == nil {
+			return p, c, in.admit()
+		}
+		fresh, again, err := s.newer(ctx, p, in.Token)
+		if err != nil {
+			return nil, Credential{}, err
+		}
+		if !again {
+			return p, c, refusal
+		}
+		p = fresh
+	}
 }
 
 // attempts bounds how often something is read again because it changed meanwhile.
@@ -98,6 +157,7 @@ func (s *Service) load(ctx context.Context, p id.Project) (*project, error) {
 		if err != nil {
 			return nil, err
 		}
+		prepared.current.Store(s.d.Now().UnixMilli())
 		s.cache.put(prepared)
 		return prepared, nil
 	}

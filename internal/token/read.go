@@ -44,14 +44,32 @@ func (p *project) read(t secret.Text, kinds ...Kind) (Credential, error) {
 			return p.readOpaque(text)
 		}
 		c, err := p.readJWT(text, kind)
-		if errors.Is(err, key.ErrRevoked) {
-			return c, fault.New(fault.SessionRevoked, "The key that signed this token was revoked, which ended its session; sign in again.")
-		}
-		if err == nil {
+		switch {
+		case err == nil:
 			return c, nil
+		case errors.Is(err, key.ErrRevoked) && kind == RefreshToken:
+			return c, fault.New(fault.SessionRevoked, "The key that signed this token was revoked, which ended its session; sign in again.")
+		case errors.Is(err, key.ErrRevoked):
+			// The session lives if another key signed its refresh token.
+			return c, fault.New(fault.Unauthenticated, "The key that signed this session token was revoked; refresh the session.")
 		}
 	}
 	return Credential{}, errUnreadable()
+}
+
+// unknownKey returns the key that a token names in its header, if this version of the
+// project doesn't have it. Nothing is believed of it but that it may be a reason to look
+// for a newer version.
+func (p *project) unknownKey(t secret.Text) (id.Key, bool) {
+	segment, _, ok := strings.Cut(t.Reveal(), ".")
+	header, err := opaqueText.DecodeString(segment)
+	var h struct {
+		Key id.Key `json:"kid"`
+	}
+	if !ok || err != nil || json.Unmarshal(header, &h) != nil || h.Key.IsZero() || p.ring.Header(h.Key, key.AccessToken) != "" {
+		return id.Key{}, false
+	}
+	return h.Key, true
 }
 
 func (p *project) readJWT(text string, kind Kind) (Credential, error) {

@@ -142,8 +142,8 @@ func TestOpaqueTokensWithARightChecksum(t *testing.T) {
 	}
 }
 
-// What a revoked key signed says that its session was ended; an opaque token was signed
-// by nobody and lives until its session is ended.
+// A refresh token that a revoked key signed says that its session was ended. A session
+// token doesn't: another key may have signed its session's refresh token since.
 func TestRevokedKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, `{}`)
@@ -153,7 +153,7 @@ func TestRevokedKey(t *testing.T) {
 	_, err = w.keys.Revoke(w.ctx, w.project, keys[0].ID, audit.Origin{Actor: audit.CLI})
 	must(t, err)
 	w.refused(t, set.Refresh, fault.SessionRevoked)
-	if _, err := w.Identify(w.ctx, w.present(set.Session)); fault.KindOf(err) != fault.SessionRevoked {
+	if _, err := w.Identify(w.ctx, w.present(set.Session)); fault.KindOf(err) != fault.Unauthenticated {
 		t.Errorf("the session token: %v", err)
 	}
 	// An altered token of that key is nothing but altered.

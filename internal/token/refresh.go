@@ -19,6 +19,17 @@ type Presentation struct {
 	ComposedAt time.Time // when the client says that it composed the request; zero: not said
 	Context    session.Context
 	Origin     audit.Origin
+
+	// Admit, if set, is asked once the token is known to be authentic, before the store
+	// is. Its error is the refusal: a limit, say, which junk must not use up.
+	Admit func() error
+}
+
+func (in Presentation) admit() error {
+	if in.Admit == nil {
+		return nil
+	}
+	return in.Admit()
 }
 
 // Refresh trades a refresh token for a new token set (package session has the rules).
@@ -30,7 +41,11 @@ type Presentation struct {
 // The rule is returned with a refusal too, for metrics; it is meaningless when decided
 // is false.
 func (s *Service) Refresh(ctx context.Context, in Presentation, readOnly bool) (set Set, decided bool, err error) {
-	d, err := s.rotate(ctx, in, readOnly)
+	p, c, err := s.read(ctx, in, RefreshToken)
+	if err != nil {
+		return Set{}, false, err
+	}
+	d, err := s.rotate(ctx, in, p, c, readOnly)
 	if err != nil {
 		return Set{}, false, err
 	}
@@ -53,31 +68,17 @@ type decision struct {
 	presented id.Refresh
 }
 
-// rotate reads a refresh token and runs the decision on its session, with the project
-// as it is in the transaction of the decision.
-func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (decision, error) {
-	p, err := s.cached(ctx, in.Project)
-	if err != nil {
-		return decision{}, err
-	}
+// rotate runs the decision on the session of a refresh token that p has read, with the
+// project as it is in the transaction of the decision.
+func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Credential, readOnly bool) (decision, error) {
 	for range attempts {
-		c, err := p.read(in.Token, RefreshToken)
-		if err != nil {
-			// The cached keys may be behind: a key made by another process, or
-			// since. Only an outdated cache is a reason to read again.
-			fresh, ferr := s.current(ctx, in.Project)
-			if ferr != nil {
-				return decision{}, ferr
-			}
-			if fresh.Version == p.Version {
-				return decision{}, err
-			}
-			p = fresh
-			continue
-		}
 		row, v, err := s.d.Sessions.Rotate(ctx, p.refresh(c, in, readOnly))
 		if errors.Is(err, session.ErrVersion) {
 			if p, err = s.load(ctx, in.Project); err != nil {
+				return decision{}, err
+			}
+			// What was authentic may be no longer: its key may be revoked.
+			if c, err = p.read(in.Token, RefreshToken); err != nil {
 				return decision{}, err
 			}
 			continue
@@ -85,7 +86,11 @@ func (s *Service) rotate(ctx context.Context, in Presentation, readOnly bool) (d
 		if fault.KindOf(err) == fault.NotFound {
 			return decision{}, s.gone(c)
 		}
-		return decision{v, p, row, c.Token}, err
+		if err != nil {
+			return decision{}, err
+		}
+		p.current.Store(v.At.UnixMilli())
+		return decision{v, p, row, c.Token}, nil
 	}
 	return decision{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
 }

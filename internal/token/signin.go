@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
@@ -78,6 +80,20 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 		return set, err
 	}
 	return Set{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
+}
+
+// CheckSignIn returns what SignIn would refuse of everything but the user.
+func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
+	p, err := s.current(ctx, in.Project)
+	if err != nil {
+		return err
+	}
+	row, err := p.newRow(in, s.d.Now())
+	if err != nil {
+		return err
+	}
+	_, err = p.mint(row, session.Create, row.CreatedAt, row.Newest)
+	return err
 }
 
 func (in SignIn) events(row session.Row) []audit.Event {
@@ -182,8 +198,8 @@ func checkAudience(list []string) error {
 	}
 	var bad []fault.Field
 	for i, a := range list {
-		if a == "" || len(a) > maxAudienceText {
-			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/audience/%d", i), Code: "size", Detail: fmt.Sprintf("1 to %d bytes are wanted.", maxAudienceText)})
+		if a == "" || len(a) > maxAudienceText || strings.ContainsFunc(a, unicode.IsControl) {
+			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/audience/%d", i), Code: "size", Detail: fmt.Sprintf("1 to %d bytes without control characters are wanted.", maxAudienceText)})
 		}
 	}
 	if len(bad) > 0 {
