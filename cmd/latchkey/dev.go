@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +57,9 @@ func (t *terminal) dev(ctx context.Context, addr, data, ready string) error {
 		return err
 	}
 	log := observe.Logger(t.err, config.LogText, slog.LevelInfo)
+	if !loopback(addr) {
+		log.Warn("this address may be reachable by others, without TLS and with keys on the screen: latchkey dev is for your own machine", "addr", addr)
+	}
 	return t.serve(ctx, cfg, log, func(ctx context.Context, app *server.App, url string) error {
 		demo, err := furnish(ctx, app, url)
 		if err != nil {
@@ -65,6 +70,12 @@ func (t *terminal) dev(ctx context.Context, addr, data, ready string) error {
 		}
 		return t.show(demo, func() { t.welcome(demo, dir, data == "") })
 	})
+}
+
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip, notIP := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || notIP == nil && ip.IsLoopback())
 }
 
 // devFolder returns the folder of everything, and what removes it when it is temporary.
@@ -133,7 +144,7 @@ func devKey(ctx context.Context, app *server.App, p id.Project, kind secret.KeyK
 	}
 	for _, k := range old {
 		if k.Name == name && k.Kind == kind {
-			if err := app.Directory.DeleteKey(ctx, p, k.ID, byCLI); err != nil {
+			if err := app.Directory.DeleteKey(ctx, p, k.ID, directory.ManagementKey{}, byCLI); err != nil {
 				return "", err
 			}
 		}

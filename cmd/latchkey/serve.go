@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/internal/config"
+	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/observe"
 	"github.com/latchkey-dev/latchkey/internal/server"
 	"github.com/latchkey-dev/latchkey/internal/store"
@@ -34,8 +35,13 @@ The store must have been made by latchkey migrate.`,
 			for _, w := range cfg.Warnings {
 				log.Warn(w)
 			}
-			return t.serve(c.Context(), cfg, log, func(_ context.Context, _ *server.App, url string) error {
-				return writeReady(cfg.ReadyFile, readyFile{URL: url})
+			return t.serve(c.Context(), cfg, log, func(ctx context.Context, app *server.App, url string) error {
+				r := readyFile{URL: url}
+				// Keys aren't kept, so they can't be shown; the project can, if it is clear which.
+				if only, err := app.Directory.Projects(ctx, id.Project{}, 2); err == nil && len(only) == 1 {
+					r.Project, r.Issuer = only[0].ID.String(), app.Tokens.Issuer(only[0].ID)
+				}
+				return writeReady(cfg.ReadyFile, r)
 			})
 		},
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
 )
 
 // terminal is where a command reads and writes.
@@ -37,11 +39,18 @@ func (t *terminal) encode(w io.Writer, v any) error {
 
 func (t *terminal) printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }
 
+// maxCell bounds a cell of a table in bytes. Names of devices and projects were chosen by
+// somebody else, who must not get to steer the terminal of whoever looks at them.
+const maxCell = 1000
+
 // table prints rows with aligned columns under a heading.
 func (t *terminal) table(heading string, rows [][]string) {
 	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(heading, " | ", "\t"))
 	for _, row := range rows {
+		for i, value := range row {
+			row[i] = wire.Printable(value, maxCell)
+		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	w.Flush()

@@ -51,6 +51,14 @@ func TestEscalation(t *testing.T) {
 			refused(t, err, fault.Forbidden)
 		}
 
+		// Deleting locks its owner out.
+		victim, _ := w.key(c.wanted)
+		err = w.DeleteKey(t.Context(), w.project, victim.ID, by, operator)
+		if c.may != (err == nil) {
+			t.Errorf("%s %v deletes %s %v: %v", c.by.Kind, c.by.Scopes, c.wanted.Kind, c.wanted.Scopes, err)
+		}
+		w.said()
+
 		// Rotating shows a secret, too.
 		old, before := w.key(c.wanted)
 		_, clear, err = w.RotateKey(t.Context(), w.project, old.ID, by, operator)
@@ -130,11 +138,21 @@ func TestRotateKey(t *testing.T) {
 	}
 }
 
+// Whoever holds a key may end it, whatever it may do.
+func TestDeleteKeyOfOnesOwn(t *testing.T) {
+	w := newWorld(t)
+	k, clear := w.key(directory.NewKey{Kind: secret.Management, Name: "mine", Scopes: []directory.Scope{directory.ScopeKeys}})
+	if err := w.DeleteKey(t.Context(), w.project, k.ID, k, operator); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, w.opens(clear, directory.ScopeKeys), fault.Unauthenticated)
+}
+
 func TestDeleteKey(t *testing.T) {
 	w := newWorld(t)
 	k, clear := w.key(directory.NewKey{})
 	_, kept := w.key(directory.NewKey{})
-	if err := w.DeleteKey(t.Context(), w.project, k.ID, operator); err != nil {
+	if err := w.DeleteKey(t.Context(), w.project, k.ID, nobody, operator); err != nil {
 		t.Fatal(err)
 	}
 	if e := w.expect(audit.ManagementKeyDeleted)[0]; e.Data["key"] != k.ID.String() {
@@ -144,7 +162,7 @@ func TestDeleteKey(t *testing.T) {
 	if err := w.opens(kept, directory.ScopeUsers); err != nil {
 		t.Errorf("another key went with it: %v", err)
 	}
-	refused(t, w.DeleteKey(t.Context(), w.project, k.ID, operator), fault.NotFound)
+	refused(t, w.DeleteKey(t.Context(), w.project, k.ID, nobody, operator), fault.NotFound)
 	_, _, err := w.RotateKey(t.Context(), w.project, k.ID, nobody, operator)
 	refused(t, err, fault.NotFound)
 	w.expect()
@@ -157,7 +175,7 @@ func TestKeysOfAnotherProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, w.DeleteKey(t.Context(), other.ID, k.ID, operator), fault.NotFound)
+	refused(t, w.DeleteKey(t.Context(), other.ID, k.ID, nobody, operator), fault.NotFound)
 	_, _, err = w.RotateKey(t.Context(), other.ID, k.ID, nobody, operator)
 	refused(t, err, fault.NotFound)
 	if page, err := w.Keys(t.Context(), other.ID, id.ManagementKey{}, 10); err != nil || len(page) != 0 {

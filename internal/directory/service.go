@@ -111,7 +111,9 @@ type NewKey struct {
 	Kind     secret.KeyKind
 	Scopes   []Scope // none: all that its kind may have
 	Networks []netip.Prefix
-	Lifetime time.Duration // 0: without end
+	Lifetime time.Duration // 0: until ExpiresAt
+	// ExpiresAt is when it ends, in place of Lifetime; zero: without end.
+	ExpiresAt time.Time
 }
 
 // CreateKey makes a management key and returns its secret, which isn't kept. The key by
@@ -126,6 +128,9 @@ func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by Man
 	k := ManagementKey{
 		ID: id.NewManagementKey(now), Project: p, Name: in.Name, Kind: in.Kind, Scopes: in.Scopes, Networks: in.Networks,
 		Digest: clear.Digest(), CreatedAt: now.UTC().Truncate(time.Millisecond),
+	}
+	if !in.ExpiresAt.IsZero() {
+		k.ExpiresAt = millis(in.ExpiresAt)
 	}
 	if in.Lifetime > 0 {
 		k.ExpiresAt = k.CreatedAt.Add(in.Lifetime)
@@ -206,7 +211,17 @@ func (s *Service) findKey(ctx context.Context, p id.Project, k id.ManagementKey)
 	}
 }
 
-// DeleteKey removes a key; it is refused from then on.
-func (s *Service) DeleteKey(ctx context.Context, p id.Project, k id.ManagementKey, o audit.Origin) error {
+// DeleteKey removes a key; it is refused from then on. A key may delete itself, and
+// another one if it has all that that one has.
+func (s *Service) DeleteKey(ctx context.Context, p id.Project, k id.ManagementKey, by ManagementKey, o audit.Origin) error {
+	if k != by.ID && !by.ID.IsZero() {
+		old, err := s.findKey(ctx, p, k)
+		if err == nil {
+			err = by.covers(old)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return s.keys.Delete(ctx, p, k, audit.New(p, s.now(), audit.ManagementKeyDeleted, o).With("key", k.String()))
 }

@@ -14,6 +14,10 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
+// userPrefix begins every user id. Where a user is named by either, a login id that
+// looks like an id could stand for somebody else.
+const userPrefix = "usr_"
+
 // Limits of a user and of a management key.
 const (
 	maxLoginIDs = 10
@@ -74,6 +78,9 @@ func checkLoginIDs(ids []string, refuse func(pointer, detail string)) {
 		at := fmt.Sprintf("/loginIds/%d", i)
 		if login == "" || !plain(login, maxLoginID) || strings.TrimSpace(login) != login {
 			refuse(at, fmt.Sprintf("A login id is 1 to %d characters without control characters and without space at its ends.", maxLoginID))
+		}
+		if strings.HasPrefix(login, userPrefix) {
+			refuse(at, "A login id can't start with "+userPrefix+": a sign-in would take it for a user's id.")
 		}
 		if slices.Contains(ids[:i], login) {
 			refuse(at, "This login id is given twice.")

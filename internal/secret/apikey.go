@@ -64,3 +64,6 @@ func ParseKey(t Text) (KeyKind, error) {
 	}
 	return "", ErrMalformed
 }
+
+// LooksLikeKey reports whether t is meant as an API key, be it whole or not.
+func LooksLikeKey(t Text) bool { return strings.HasPrefix(t.Reveal(), "lk_") }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/internal/face/native"
@@ -30,7 +31,27 @@ func (s *Server) mount(api *native.Face) http.Handler {
 		mount(r.Method+" "+r.Pattern, r.Handler(s.edge))
 	}
 	mount("/", s.edge.Handle(unknown(mux)))
-	return wire.Identify(s.logged(mux))
+	return wire.Identify(s.logged(s.clean(mux)))
+}
+
+// clean refuses what must not get as far as the router: a credential in the URL, which
+// the router's redirects would repeat, and a path that isn't in its plain form, which
+// proxies and the router may take for different ones.
+func (s *Server) clean(next http.Handler) http.Handler {
+	refuse := func(err error) http.Handler {
+		return s.edge.Handle(func(http.ResponseWriter, *http.Request) error { return err })
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := wire.TokenInURL(r); err != nil {
+			refuse(err).ServeHTTP(w, r)
+			return
+		}
+		if p := r.URL.Path; p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/") {
+			refuse(fault.New(fault.NotFound, "There is nothing at this address; /docs lists what there is.")).ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // label is the route without its method, which metrics have beside it.

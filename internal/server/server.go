@@ -52,13 +52,17 @@ type Server struct {
 func New(d Deps) (*Server, error) {
 	s := &Server{deps: d}
 	s.edge = wire.Edge{Report: s.refused}
-	networks, err := limiter(d.Config.NetworkLimit, d.App.Now())
+	authentic, err := limiter(d.Config.NetworkLimit, d.App.Now())
+	if err != nil {
+		return nil, err
+	}
+	junk, err := limiter(d.Config.NetworkLimit, d.App.Now())
 	if err != nil {
 		return nil, err
 	}
 	api, err := native.New(native.Deps{
 		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Events: d.App.Store.Events(),
-		Limiter: networks, Counter: counter{d.Metrics}, Proxies: d.Config.TrustedProxies, Edge: s.edge,
+		Limiter: authentic, Junk: junk, Counter: counter{d.Metrics}, Proxies: d.Config.TrustedProxies, Edge: s.edge,
 		PublicURL: d.PublicURL, Version: d.Version, Now: d.App.Now,
 	})
 	if err != nil {

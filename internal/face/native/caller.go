@@ -23,9 +23,6 @@ type caller struct {
 // managed makes a handler of one that needs a management key with a scope.
 func (f *Face) managed(scope directory.Scope, serve func(w http.ResponseWriter, r *http.Request, c caller) error) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := wire.TokenInURL(r); err != nil {
-			return err
-		}
 		credential, given, err := wire.Bearer(r)
 		if err != nil {
 			return err
@@ -63,8 +60,8 @@ type presented struct {
 
 // present reads what every end-user endpoint needs: the project, the client, and a
 // token from the Authorization header or the body. An application that acts for the
-// user sends its own key in the header and the token in the body.
-func (f *Face) present(r *http.Request, inBody string) (presented, error) {
+// user sends its own key in the header, which needs the scope, and the token in the body.
+func (f *Face) present(r *http.Request, inBody string, scope directory.Scope) (presented, error) {
 	project, err := pathProject(r)
 	if err != nil {
 		return presented{}, err
@@ -74,13 +71,14 @@ func (f *Face) present(r *http.Request, inBody string) (presented, error) {
 		Project: project, Token: secret.New(inBody),
 		Context: session.Context{Network: client.Network, Agent: client.Agent},
 		Origin:  f.origin(r.Context(), client, audit.System),
+		Admit:   func() error { return f.admit(f.d.Limiter, client) },
 	}}
 	bearer, given, err := wire.Bearer(r)
 	if err != nil {
 		return presented{}, err
 	}
 	if given {
-		if err := f.bearer(r, &p, bearer); err != nil {
+		if err := f.bearer(r, &p, bearer, scope); err != nil {
 			return presented{}, err
 		}
 	}
@@ -91,13 +89,15 @@ func (f *Face) present(r *http.Request, inBody string) (presented, error) {
 }
 
 // bearer takes the Authorization header: an application's key, or the token itself.
-func (f *Face) bearer(r *http.Request, p *presented, bearer secret.Text) error {
-	if _, err := secret.ParseKey(bearer); err == nil {
-		k, err := f.d.Directory.Key(r.Context(), p.Project, bearer, p.client.IP, directory.ScopeVerify)
+func (f *Face) bearer(r *http.Request, p *presented, bearer secret.Text, scope directory.Scope) error {
+	if secret.LooksLikeKey(bearer) {
+		k, err := f.d.Directory.Key(r.Context(), p.Project, bearer, p.client.IP, scope)
 		if err != nil {
 			return err
 		}
 		p.key = k
+		// The application answers for how often it asks.
+		p.Admit = nil
 		p.Origin.Actor = audit.KeyActor(k.ID)
 		// The request comes from the application's network and agent. Compared with
 		// the user's they would look like a second holder.
@@ -112,17 +112,26 @@ func (f *Face) bearer(r *http.Request, p *presented, bearer secret.Text) error {
 	return nil
 }
 
-// public makes a handler of one for end users: bounded by network, and without
-// credentials in the URL.
+// public makes a handler of one for end users. What isn't authentic is limited by network
+// apart from what is, so that junk from a shared network doesn't use up the others' share.
 func (f *Face) public(serve wire.Handler) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := wire.TokenInURL(r); err != nil {
+		err := serve(w, r)
+		if fault.KindOf(err) != fault.Unauthenticated {
 			return err
 		}
-		if ok, wait := f.d.Limiter.Allow(f.d.Proxies.Client(r).Network, f.d.Now()); !ok {
-			f.d.Counter.RateLimited("network")
-			return fault.New(fault.RateLimited, "Too many requests came from your network; keep your tokens and try again later.").After(wait)
+		if limited := f.admit(f.d.Junk, f.d.Proxies.Client(r)); limited != nil {
+			return limited
 		}
-		return serve(w, r)
+		return err
 	}
+}
+
+// admit asks a limiter.
+func (f *Face) admit(by Limiter, c wire.Client) error {
+	if ok, wait := by.Allow(c.Network, f.d.Now()); !ok {
+		f.d.Counter.RateLimited("network")
+		return fault.New(fault.RateLimited, "Too many requests came from your network; keep your tokens and try again later.").After(wait)
+	}
+	return nil
 }

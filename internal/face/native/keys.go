@@ -47,9 +47,6 @@ func (f *Face) keyRoutes() []Route {
 }
 
 func (f *Face) listKeys(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Query(r, &nothing{}); err != nil {
-		return err
-	}
 	keys, err := f.d.Keys.List(r.Context(), c.project)
 	if err != nil {
 		return err

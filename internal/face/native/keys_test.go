@@ -72,7 +72,8 @@ func TestRevokeKey(t *testing.T) {
 	for _, token := range []string{set.RefreshToken, opaque.RefreshToken} {
 		w.refused(t, w.end("POST", "/session/refresh", token), latchkey.CodeSessionRevoked)
 	}
-	w.refused(t, w.end("GET", "/session", set.SessionToken), latchkey.CodeSessionRevoked)
+	w.refused(t, w.end("GET", "/session", set.SessionToken), latchkey.CodeUnauthenticated)
+	w.refused(t, w.end("POST", "/session/logout", set.SessionToken), latchkey.CodeUnauthenticated)
 	w.ok(t, w.end("POST", "/session/logout", set.RefreshToken), nil)
 	w.refresh(t, young.RefreshToken)
 	w.ok(t, w.manage("POST", "/keys/"+old+"/revoke", ""), &answer)
@@ -157,4 +158,25 @@ func TestDiscoveryFollowsTheKeys(t *testing.T) {
 			t.Errorf("%s: %s, then %s", path, before, after)
 		}
 	}
+}
+
+// One session may hold tokens of two keys. Revoking that of its session token alone
+// doesn't end it, and says nothing terminal.
+func TestRevokeKeyOfTheSessionTokenOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set := w.signIn(t, w.site)
+	w.clock.Move(time.Second)
+	w.ok(t, w.manage("POST", "/keys/rotate", `{"immediate":true}`), nil)
+	again := w.refresh(t, set.RefreshToken) // inside the window: the old key signs N again
+	if again.RefreshToken != set.RefreshToken {
+		t.Fatal("another refresh token inside the window")
+	}
+	kids := w.published(t)
+	w.ok(t, w.manage("POST", "/keys/"+kids[len(kids)-1]+"/revoke", ""), nil)
+	w.refused(t, w.end("GET", "/session", again.SessionToken), latchkey.CodeUnauthenticated)
+	w.refused(t, w.end("POST", "/session/logout", again.SessionToken), latchkey.CodeUnauthenticated)
+	w.refresh(t, again.RefreshToken)
+	w.ok(t, w.end("POST", "/session/logout", again.RefreshToken), nil)
+	w.refused(t, w.end("POST", "/session/refresh", again.RefreshToken), latchkey.CodeSessionRevoked)
 }

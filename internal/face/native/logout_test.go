@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
-	"github.com/latchkey-dev/latchkey/internal/directory"
-	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
 func TestAcknowledge(t *testing.T) {
@@ -146,10 +144,9 @@ func TestLogoutAll(t *testing.T) {
 func TestLogoutNamesTheActor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	verify := w.newKey(t, w.project, directory.NewKey{Name: "verifier", Kind: secret.Verify})
 	for _, c := range []struct {
 		actor, bearer string
-	}{{"user:" + w.user.String(), ""}, {"key:mk_", verify}} {
+	}{{"user:" + w.user.String(), ""}, {"key:mk_", w.key}} {
 		w.clock.Move(time.Second)
 		token := w.signIn(t, w.site).RefreshToken
 		attempt := w.end("POST", "/session/logout-others", token)

@@ -47,7 +47,8 @@ func (f *Face) managementKeyRoutes() []Route {
 		},
 		{
 			Method: "DELETE", Pattern: path + "/{key}", ID: "deleteManagementKey", Tag: tagManagement, Scope: scope,
-			Summary: "Delete a key; it is refused from then on", Answer: nothing{}, serve: f.managed(scope, f.deleteManagementKey),
+			Summary: "Delete a key; it is refused from then on", Answer: nothing{},
+			Codes: []latchkey.Code{latchkey.CodeForbidden}, serve: f.managed(scope, f.deleteManagementKey),
 		},
 	}
 }
@@ -76,13 +77,13 @@ func (b managementKeyBody) key(now time.Time) (directory.NewKey, error) {
 	var bad []fault.Field
 	for i, text := range b.Networks {
 		n, err := netip.ParsePrefix(text)
-		if err != nil || n != n.Masked() {
+		if err != nil || n != n.Masked() || n.Addr().Is4In6() {
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/networks/%d", i), Code: "format", Detail: "A network such as 192.0.2.0/24 is wanted."})
 		}
 		in.Networks = append(in.Networks, n)
 	}
 	if !b.ExpiresAt.IsZero() {
-		if in.Lifetime = b.ExpiresAt.Sub(now); in.Lifetime <= 0 {
+		if in.ExpiresAt = b.ExpiresAt; !b.ExpiresAt.After(now) {
 			bad = append(bad, fault.Field{Pointer: "/expiresAt", Code: "range", Detail: "A time in the future is wanted."})
 		}
 	}
@@ -148,7 +149,7 @@ func (f *Face) deleteManagementKey(w http.ResponseWriter, r *http.Request, c cal
 	if err != nil {
 		return err
 	}
-	if err := f.d.Directory.DeleteKey(r.Context(), c.project, k, c.origin); err != nil {
+	if err := f.d.Directory.DeleteKey(r.Context(), c.project, k, c.key, c.origin); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, nothing{})

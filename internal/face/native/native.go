@@ -46,7 +46,8 @@ type Deps struct {
 	Directory *directory.Service
 	Keys      *key.Service
 	Events    audit.Store
-	Limiter   Limiter
+	Limiter   Limiter // of requests with an authentic token
+	Junk      Limiter // of requests with anything else
 	Counter   Counter
 	Proxies   wire.Proxies
 	Edge      wire.Edge
@@ -67,7 +68,7 @@ type Face struct {
 // New returns a Face. All members of d but Edge and Proxies are needed.
 func New(d Deps) (*Face, error) {
 	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Events == nil ||
-		d.Limiter == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
+		d.Limiter == nil || d.Junk == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
 		return nil, errors.New("native: a dependency is missing")
 	}
 	f := &Face{d: d}
@@ -105,8 +106,24 @@ type Route struct {
 	serve   wire.Handler
 }
 
-// Handler returns what serves the route.
-func (r Route) Handler(e wire.Edge) http.Handler { return e.Handle(r.serve) }
+// Handler returns what serves the route. It refuses credentials in the URL, and query
+// parameters on a route that has none.
+func (r Route) Handler(e wire.Edge) http.Handler {
+	return e.Handle(func(w http.ResponseWriter, req *http.Request) error {
+		if err := wire.TokenInURL(req); err != nil {
+			return err
+		}
+		// A parameter that nobody reads, such as a dryRun in the wrong place, must not
+		// be taken for one that was obeyed. Public documents take any: some clients
+		// add one to get around caches.
+		if r.Query == nil && r.Tag != tagDiscovery {
+			if err := wire.Query(req, &nothing{}); err != nil {
+				return err
+			}
+		}
+		return r.serve(w, req)
+	})
+}
 
 func (r Route) check() error {
 	if r.serve == nil || r.ID == "" || r.Summary == "" || r.Tag == "" {

@@ -68,7 +68,7 @@ func describe(routes []Route, publicURL, version string) (spec, page []byte, err
 	}
 	s.SetHTTPBearerTokenSecurity(schemeManagement, "", "A key of an application (lk_mgmt_… or lk_verify_…) that has the scope which the operation names.")
 	s.SetHTTPBearerTokenSecurity(schemeToken, "", "A session token or refresh token of an end user. Where the body may hold the refresh token, the header may also be absent, or hold the management key of an application that acts for the user.")
-	if err := describeProblems(r); err != nil {
+	if err := describeShared(r); err != nil {
 		return nil, nil, err
 	}
 	for _, route := range routes {
@@ -89,9 +89,9 @@ func (r Route) forUsers() bool { return r.Tag == tagTokens }
 // All returns every code that the route may answer with: its own, and those that follow
 // from how it is called.
 func (r Route) All() []latchkey.Code {
-	all := []latchkey.Code{latchkey.CodeNotFound, latchkey.CodeInternal, latchkey.CodeUnavailable}
+	all := []latchkey.Code{latchkey.CodeNotFound, latchkey.CodeInternal, latchkey.CodeUnavailable, latchkey.CodeTokenInURL}
 	if r.forUsers() || r.Scope != "" {
-		all = append(all, latchkey.CodeInvalidRequest, latchkey.CodeTooLarge, latchkey.CodeTokenInURL,
+		all = append(all, latchkey.CodeInvalidRequest, latchkey.CodeTooLarge,
 			latchkey.CodeUnauthenticated, latchkey.CodeForbidden)
 	}
 	for _, c := range r.Codes {
@@ -259,18 +259,27 @@ func (r Route) problems(oc openapi.OperationContext) error {
 	return nil
 }
 
-// describeProblems adds the body of refusals, once for all: reflecting it for each would
-// take most of a second at every start.
-func describeProblems(r *openapi31.Reflector) error {
+// describeShared adds types that no route names: the body of refusals, once for all,
+// since reflecting it for each would take most of a second; and the user object that a
+// sign-in may hold.
+func describeShared(r *openapi31.Reflector) error {
 	var failed error
-	_, err := r.Reflect(latchkey.Problem{}, jsonschema.RootRef, jsonschema.DefinitionsPrefix(schemaPrefix),
-		jsonschema.CollectDefinitions(func(name string, s jsonschema.Schema) {
-			simple, err := s.ToSchemaOrBool().ToSimpleMap()
-			failed = errors.Join(failed, err)
-			r.SpecEns().ComponentsEns().WithSchemasItem(name, simple)
-		}))
-	if err := errors.Join(err, failed); err != nil {
-		return fmt.Errorf("native: describing problems: %w", err)
+	collect := jsonschema.CollectDefinitions(func(name string, s jsonschema.Schema) {
+		if name == schemaNames["signInUser"] {
+			no := false
+			s.WithAdditionalProperties(jsonschema.SchemaOrBool{TypeBoolean: &no})
+		}
+		simple, err := s.ToSchemaOrBool().ToSimpleMap()
+		failed = errors.Join(failed, err)
+		r.SpecEns().ComponentsEns().WithSchemasItem(name, simple)
+	})
+	for _, v := range []any{latchkey.Problem{}, signInUser{}} {
+		if _, err := r.Reflect(v, jsonschema.RootRef, jsonschema.DefinitionsPrefix(schemaPrefix), collect); err != nil {
+			return fmt.Errorf("native: describing %T: %w", v, err)
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("native: describing problems: %w", failed)
 	}
 	return nil
 }

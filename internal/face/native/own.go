@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -61,7 +62,7 @@ func (f *Face) identify(r *http.Request, p *presented) (token.Identity, error) {
 }
 
 func (f *Face) present0(r *http.Request) (presented, token.Identity, error) {
-	p, err := f.present(r, "")
+	p, err := f.present(r, "", directory.ScopeSessions)
 	if err != nil {
 		return p, token.Identity{}, err
 	}
@@ -70,9 +71,6 @@ func (f *Face) present0(r *http.Request) (presented, token.Identity, error) {
 }
 
 func (f *Face) own(w http.ResponseWriter, r *http.Request) error {
-	if err := wire.Query(r, &struct{}{}); err != nil {
-		return err
-	}
 	_, who, err := f.present0(r)
 	if err != nil {
 		return err

@@ -226,13 +226,15 @@ func TestRefreshIsLimitedForEachSession(t *testing.T) {
 	w.refresh(t, set.RefreshToken)
 }
 
+// Authentic requests and junk are limited apart; whoever logs out, and applications that
+// act for a user, aren't limited.
 func TestEndUserRoutesAreLimitedForEachNetwork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, r := range w.face.Routes() {
 		good := w.good(t, r)
 		w.limiter.refuse(2500 * time.Millisecond)
-		if r.Scope != "" || strings.Contains(r.Pattern, ".well-known") {
+		if r.Scope != "" || r.ID == "logout" || strings.Contains(r.Pattern, ".well-known") {
 			w.ok(t, w.goodAt(t, w.another(t), r), nil)
 			w.limiter.refuse(0)
 			continue
@@ -252,6 +254,47 @@ func TestEndUserRoutesAreLimitedForEachNetwork(t *testing.T) {
 	if w.counter.of("limited network") == 0 {
 		t.Error("not counted")
 	}
+}
+
+func TestJunkIsLimitedApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set := w.signIn(t, w.site)
+	w.junk.refuse(time.Second)
+	w.refused(t, w.end("POST", "/session/refresh", "junk"), latchkey.CodeRateLimited)
+	w.refused(t, w.end("GET", "/session", set.SessionToken[:100]), latchkey.CodeRateLimited)
+	w.refused(t, w.end("POST", "/session/logout", "junk"), latchkey.CodeRateLimited)
+	w.refresh(t, set.RefreshToken)
+
+	// An application's key isn't limited, and isn't a token either when it is cut.
+	w.limiter.refuse(time.Second)
+	w.ok(t, withBody(w.end("POST", "/session/refresh", w.key), tokenBody(set.RefreshToken)), nil)
+	w.junk.refuse(0)
+	w.refused(t, withBody(w.end("POST", "/session/refresh", w.key[:20]), tokenBody(set.RefreshToken)), latchkey.CodeUnauthenticated)
+}
+
+// A verify key changes nothing.
+func TestVerifyKeyActsForNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	verify := w.newKey(t, w.project, directory.NewKey{Name: "verifier", Kind: secret.Verify})
+	set := w.signIn(t, w.site)
+	for _, path := range []string{"/session/refresh", "/session/ack", "/session/logout", "/session/logout-others", "/session/logout-all"} {
+		w.refused(t, withBody(w.end("POST", path, verify), tokenBody(set.RefreshToken)), latchkey.CodeForbidden)
+	}
+	body := strings.Replace(tokenBody(set.RefreshToken), "}", `,"rotate":"never"}`, 1)
+	w.ok(t, withBody(w.end("POST", "/session/refresh", verify), body), nil)
+}
+
+// A parameter that no route reads isn't passed over in silence.
+func TestQueryParametersAreRefusedWhereThereAreNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set := w.signIn(t, w.site)
+	attempt := w.manage("POST", "/sessions/revoke?dryRun=true", `{"all":true}`)
+	w.refused(t, attempt, latchkey.CodeInvalidRequest)
+	w.refused(t, withBody(w.end("POST", "/session/refresh?rotate=never", ""), tokenBody(set.RefreshToken)), latchkey.CodeInvalidRequest)
+	w.refresh(t, set.RefreshToken)
 }
 
 func TestRefreshAfterTheEnd(t *testing.T) {

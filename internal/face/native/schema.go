@@ -16,7 +16,7 @@ import (
 // it. Clients generate code from these names, so they stay.
 var schemaNames = map[string]string{
 	"refreshBody": "RefreshRequest", "tokenBody": "TokenRequest", "signInBody": "SignInRequest", "claimsBody": "ClaimsPatch",
-	"endBody": "EndSessionsRequest", "userBody": "UserRequest", "userRef": "UserReference", "rotateBody": "RotateKeyRequest",
+	"endBody": "EndSessionsRequest", "userBody": "UserRequest", "signInUser": "SignInUser", "userRef": "UserReference", "rotateBody": "RotateKeyRequest",
 	"managementKeyBody": "ManagementKeyRequest", "deviceBody": "DeviceRequest",
 	"ackAnswer": "Acknowledgement", "ownAnswer": "OwnSession", "endAnswer": "EndedSessions", "revokeAnswer": "RevokedKey",
 	"jwks": "KeySet", "metadata": "DiscoveryDocument", "keyList": "SigningKeyList", "Code": "ProblemCode",
@@ -96,7 +96,7 @@ func special(s *jsonschema.Schema, v reflect.Value) (known bool) {
 		}
 	case reflect.TypeFor[userRef]():
 		name := text().WithDescription("A user id or a login id.")
-		object := (&jsonschema.Schema{}).WithRef(schemaPrefix + schemaNames["userBody"])
+		object := (&jsonschema.Schema{}).WithRef(schemaPrefix + schemaNames["signInUser"])
 		*s = *(&jsonschema.Schema{}).WithOneOf(name.ToSchemaOrBool(), object.ToSchemaOrBool()).
 			WithDescription("A user id, a login id, or a user object.")
 	case reflect.TypeFor[json.RawMessage]():

@@ -18,7 +18,7 @@ import (
 )
 
 type signInBody struct {
-	User         userRef           `json:"user" required:"true" description:"A user id, a login id, or a user object to create or update (found by its login ids)."`
+	User         userRef           `json:"user" required:"true" description:"A user id, a login id, or a user object to create or update (found by its login ids), for which the key needs the scope users too."`
 	AMR          []string          `json:"amr" required:"true" description:"How the user signed in: oauth, email, sms, whatsapp, webauthn, totp, fed, pwd. mfa is added by the server."`
 	Claims       json.RawMessage   `json:"claims,omitempty" description:"Secure custom claims: an object; top level in tokens."`
 	NSec         json.RawMessage   `json:"nsec,omitempty" description:"Claims that an untrusted client asked for: an object; nsec in tokens."`
@@ -93,7 +93,7 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 	if in.Device, in.Context, err = body.Device.read(); err != nil {
 		return err
 	}
-	if in.User, err = f.resolve(r.Context(), c, body.User); err != nil {
+	if in.User, err = f.resolve(r.Context(), c, body.User, in); err != nil {
 		return err
 	}
 	set, err := f.d.Tokens.SignIn(r.Context(), in)
@@ -103,6 +103,9 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 	f.d.Counter.SessionCreated()
 	return wire.JSON(w, http.StatusOK, f.tokenSet(set))
 }
+
+// maxDeviceName is what is kept of a device's name, in bytes.
+const maxDeviceName = 100
 
 // read turns what the application says of the device into what is stored and what
 // later requests are compared with.
@@ -117,7 +120,7 @@ func (d deviceBody) read() (session.Device, session.Context, error) {
 		ip = ip.Unmap()
 	}
 	client := wire.Describe(ip, d.UserAgent)
-	device := session.Device{Name: d.Name, UserAgent: client.UserAgent}
+	device := session.Device{Name: wire.Printable(d.Name, maxDeviceName), UserAgent: client.UserAgent}
 	if ip.IsValid() {
 		device.IP = ip.String()
 	}
@@ -205,9 +208,6 @@ func pathSession(r *http.Request) (id.Session, error) {
 }
 
 func (f *Face) find(r *http.Request, c caller) (session.Found, error) {
-	if err := wire.Query(r, &struct{}{}); err != nil {
-		return session.Found{}, err
-	}
 	sid, err := pathSession(r)
 	if err != nil {
 		return session.Found{}, err

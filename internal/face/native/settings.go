@@ -28,9 +28,6 @@ func (f *Face) settingsRoutes() []Route {
 }
 
 func (f *Face) getSettings(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Query(r, &nothing{}); err != nil {
-		return err
-	}
 	answer, err := f.d.Directory.Settings(r.Context(), c.project)
 	if err != nil {
 		return err

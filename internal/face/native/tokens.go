@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -14,7 +15,7 @@ import (
 
 type refreshBody struct {
 	RefreshToken string    `json:"refreshToken,omitempty" description:"The refresh token, unless it is in the Authorization header."`
-	Rotate       string    `json:"rotate,omitempty" enum:"never" description:"never: a session token only, the refresh token stays as it is. Needs a key of the application in the Authorization header."`
+	Rotate       string    `json:"rotate,omitempty" enum:"never" description:"never: a session token only, the refresh token stays as it is. Needs a key of the application with the scope verify in the Authorization header."`
 	ComposedAt   time.Time `json:"composedAt,omitzero" description:"When the client composed the request, by the server's clock. One composed longer ago than half the reuse window, and than 10s, is answered request_expired and changes nothing."`
 }
 
@@ -80,11 +81,15 @@ func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
-	p, err := f.present(r, body.RefreshToken)
+	readOnly := body.Rotate == "never"
+	scope := directory.ScopeSessions
+	if readOnly {
+		scope = directory.ScopeVerify // which changes nothing
+	}
+	p, err := f.present(r, body.RefreshToken, scope)
 	if err != nil {
 		return err
 	}
-	readOnly := body.Rotate == "never"
 	if readOnly && p.key.ID.IsZero() {
 		return fault.New(fault.Forbidden, "rotate=never is for applications: send a key of the project in the Authorization header and the refresh token in the body.")
 	}
@@ -123,16 +128,18 @@ func (f *Face) presentBody(r *http.Request) (presented, error) {
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return presented{}, err
 	}
-	return f.present(r, body.RefreshToken)
+	return f.present(r, body.RefreshToken, directory.ScopeSessions)
 }
 
 // logout ends the session of any authentic token, also an old one: a session that is
-// over already is just what was asked for.
+// over already is just what was asked for. It isn't limited: nobody must be kept from
+// logging out.
 func (f *Face) logout(w http.ResponseWriter, r *http.Request) error {
 	p, err := f.presentBody(r)
 	if err != nil {
 		return err
 	}
+	p.Admit = nil
 	c, err := f.d.Tokens.Read(r.Context(), p.Presentation)
 	if fault.KindOf(err) == fault.SessionRevoked {
 		return wire.JSON(w, http.StatusOK, nothing{})

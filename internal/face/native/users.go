@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
 type userBody struct {
@@ -20,6 +21,19 @@ type userBody struct {
 	Email    *string   `json:"email,omitempty"`
 	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
 	Status   *string   `json:"status,omitempty" enum:"enabled,disabled" description:"disabled ends all sessions of the user."`
+}
+
+// signInUser is a user as a sign-in brings one along. It has no status: a sign-in doesn't
+// decide who may sign in.
+type signInUser struct {
+	LoginIDs *[]string `json:"loginIds,omitempty" description:"1 to 10 names by which the user is found or made; each unique in the project."`
+	Name     *string   `json:"name,omitempty"`
+	Email    *string   `json:"email,omitempty"`
+	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
+}
+
+func (b signInUser) change() directory.UserChange {
+	return directory.UserChange{LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone}
 }
 
 // userRef is a user id, a login id, or a user object.
@@ -140,9 +154,6 @@ func cursor(page wire.Page, at []byte) error {
 }
 
 func (f *Face) getUser(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Query(r, &nothing{}); err != nil {
-		return err
-	}
 	id, err := pathUser(r)
 	if err != nil {
 		return err
@@ -185,7 +196,7 @@ func (f *Face) deleteUser(w http.ResponseWriter, r *http.Request, c caller) erro
 }
 
 // resolve finds the user of a sign-in, or creates or updates one.
-func (f *Face) resolve(ctx context.Context, c caller, ref userRef) (id.User, error) {
+func (f *Face) resolve(ctx context.Context, c caller, ref userRef, in token.SignIn) (id.User, error) {
 	var text string
 	if json.Unmarshal(ref.RawMessage, &text) == nil {
 		return f.resolveName(ctx, c, text)
@@ -194,8 +205,15 @@ func (f *Face) resolve(ctx context.Context, c caller, ref userRef) (id.User, err
 		return id.User{}, fault.New(fault.Invalid, "The user can't be read.").WithFields(
 			fault.Field{Pointer: "/user", Code: "type", Detail: "A user id, a login id or a user object is wanted."})
 	}
-	var body userBody
+	var body signInUser
 	if err := wire.DecodeRaw(ref.RawMessage, "/user", &body); err != nil {
+		return id.User{}, err
+	}
+	if !c.key.May(directory.ScopeUsers) {
+		return id.User{}, fault.New(fault.Forbidden, "The management key lacks the scope %q, which a user object needs; give a user id or a login id.", directory.ScopeUsers)
+	}
+	// Before a user is made or changed for a sign-in that is refused anyway.
+	if err := f.d.Tokens.CheckSignIn(ctx, in); err != nil {
 		return id.User{}, err
 	}
 	u, err := f.d.Directory.Upsert(ctx, c.project, body.change(), c.origin)

@@ -37,7 +37,8 @@ type world struct {
 	tokens    *token.Service
 	face      *native.Face
 	handler   http.Handler
-	limiter   *limiter
+	limiter   *limiter // of authentic requests
+	junk      *limiter // of the others
 	counter   *counter
 	routes    map[string]native.Route
 	spec      spec
@@ -62,7 +63,7 @@ var document struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{clock: storetest.NewClock(), limiter: &limiter{}, counter: newCounter(), secrets: map[string]bool{}, routes: map[string]native.Route{}}
+	w := &world{clock: storetest.NewClock(), limiter: &limiter{}, junk: &limiter{}, counter: newCounter(), secrets: map[string]bool{}, routes: map[string]native.Route{}}
 	store := memory.Open(w.clock.Now)
 	w.tap = &tap{}
 	master, err := secret.ParseRing(secret.NewMasterKey())
@@ -86,7 +87,7 @@ func newWorld(t testing.TB) *world {
 	edge := wire.Edge{Report: w.report}
 	w.face, err = native.New(native.Deps{
 		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Events: tappedEvents{store.Events(), w.tap},
-		Limiter: w.limiter, Counter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
+		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
 	document.Do(func() { document.spec = readSpec(t, w.documents(t).Spec) })

@@ -42,3 +42,7 @@ func Describe(ip netip.Addr, userAgent string) Client {
 
 // TrustedProxies is ParseProxies for networks that have been read and checked already.
 func TrustedProxies(networks []netip.Prefix) Proxies { return Proxies{networks} }
+
+// Printable returns at most n bytes of s without control characters and invalid UTF-8,
+// for what a stranger may have chosen and people get to see.
+func Printable(s string, n int) string { return printable(s, n) }
