@@ -106,3 +106,15 @@ func TestManagementKeysRefuse(t *testing.T) {
 		golden(t, "problems/management-key-"+strings.ReplaceAll(name, " ", "-"), a.body)
 	}
 }
+
+func TestManagementKeyExpiresWhenAskedTo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := w.clock.Now().Add(time.Hour).Truncate(time.Second).UTC()
+	var made latchkey.NewManagementKey
+	w.ok(t, w.manage("POST", "/management-keys", fmt.Sprintf(`{"name":"a","expiresAt":%q}`, at.Format(time.RFC3339))), &made)
+	if made.Key.ExpiresAt == nil || !made.Key.ExpiresAt.Equal(at) {
+		t.Errorf("asked for %v, got %v", at, made.Key.ExpiresAt)
+	}
+	w.refused(t, w.manage("POST", "/management-keys", `{"name":"a","networks":["::ffff:127.0.0.0/104"]}`), latchkey.CodeInvalidRequest)
+}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
 func TestSignInFindsOrMakesTheUser(t *testing.T) {
@@ -142,4 +144,44 @@ func TestChangeClaims(t *testing.T) {
 	old := w.signIn(t, w.site)
 	w.clock.Move(28 * 24 * time.Hour)
 	w.refused(t, w.manage("PATCH", "/sessions/"+old.Session.ID, `{"claims":{"a":1}}`), latchkey.CodeSessionExpired)
+}
+
+// A user object is for keys that may write users, decides nothing about who may sign in,
+// and changes nobody when the sign-in is refused.
+func TestSignInWithAUserObjectIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	narrow := w.newKey(t, w.project, directory.NewKey{Name: "sessions", Kind: secret.Management, Scopes: []directory.Scope{directory.ScopeSessions}})
+	object := `{"user":{"loginIds":["alice@example.com"],"name":"Mallory"},"amr":["pwd"]}`
+	attempt := w.manage("POST", "/sessions", object)
+	attempt.bearer = narrow
+	w.refused(t, attempt, latchkey.CodeForbidden)
+	attempt.body = fmt.Sprintf(`{"user":%q,"amr":["pwd"]}`, w.user)
+	w.ok(t, attempt, nil)
+	w.refused(t, w.manage("POST", "/sessions", strings.Replace(object, `"name":"Mallory"`, `"status":"enabled"`, 1)), latchkey.CodeInvalidRequest)
+	w.refused(t, w.manage("POST", "/sessions", strings.Replace(object, `"pwd"`, `"mfa"`, 1)), latchkey.CodeInvalidRequest)
+	if u, err := w.directory.User(t.Context(), w.project, w.user); err != nil || u.Name != "" {
+		t.Errorf("a refused sign-in changed the user to %+v, %v", u, err)
+	}
+}
+
+// A login id can't pass for another user's id.
+func TestLoginIDIsNoUserID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.refused(t, w.manage("POST", "/users", fmt.Sprintf(`{"loginIds":[%q]}`, w.user)), latchkey.CodeInvalidRequest)
+	if a.problem.Errors[0].Pointer != "/loginIds/0" {
+		t.Errorf("%+v", a.problem)
+	}
+}
+
+// What an application says of a device may come from a stranger.
+func TestDeviceAndAudienceArePlain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body := fmt.Sprintf(`{"user":%q,"amr":["pwd"],"device":{"name":"\u001b[31mred\u001b]0;title\u0007\u202e"}}`, w.user)
+	if set := w.signInAs(t, w.site, body); set.Session.Device.Name != "[31mred]0;title" {
+		t.Errorf("the device is called %q", set.Session.Device.Name)
+	}
+	w.refused(t, w.manage("POST", "/sessions", fmt.Sprintf(`{"user":%q,"amr":["pwd"],"audience":["a\u0007"]}`, w.user)), latchkey.CodeInvalidRequest)
 }

@@ -54,14 +54,6 @@ func (t *tap) drain() []string {
 	return calls
 }
 
-// lookups returns the calls that look for what a credential names: everything but
-// reading the project's own row and its signing keys.
-func lookups(calls []string) []string {
-	return slices.DeleteFunc(calls, func(verb string) bool {
-		return verb == "projects.Version" || verb == "projects.Find" || verb == "keys.List"
-	})
-}
-
 // writes returns the calls that change something.
 func writes(calls []string) []string {
 	return slices.DeleteFunc(calls, func(verb string) bool {
