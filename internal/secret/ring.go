@@ -23,7 +23,7 @@ var ErrSealed = errors.New("can't be decrypted: the master key is missing, or th
 const masterLen = 32
 
 // Ring is the master keys of a deployment: the first seals, all open. Rotating the
-// master key is putting a new one first. A Ring is immutable and safe for concurrent
+// master key is putting a new one first, and resealing what the old one sealed. A Ring is immutable and safe for concurrent
 // use. It prints as a redaction.
 type Ring struct {
 	keys []masterKey
@@ -117,6 +117,23 @@ func (r *Ring) Open(sealed []byte, context string) ([]byte, error) {
 		}
 	}
 	return nil, ErrSealed
+}
+
+// Current reports whether sealed says of itself that the first key of the ring sealed
+// it. It isn't opened.
+func (r *Ring) Current(sealed []byte) bool {
+	return bytes.HasPrefix(sealed, r.keys[0].id[:])
+}
+
+// Reseal returns what is inside sealed, sealed by the first key of the ring under the
+// same context. Errors are those of Open.
+func (r *Ring) Reseal(sealed []byte, context string) ([]byte, error) {
+	plain, err := r.Open(sealed, context)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	return r.Seal(plain, context), nil
 }
 
 // String redacts.

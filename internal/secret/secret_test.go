@@ -3,6 +3,7 @@ package secret
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -135,6 +136,56 @@ func TestRing(t *testing.T) {
 			t.Errorf("%.20q accepted", bad)
 		} else if strings.Contains(err.Error(), canary) {
 			t.Errorf("the error shows the key: %v", err)
+		}
+	}
+}
+
+// After Reseal, the key that sealed before isn't needed any more.
+func TestReseal(t *testing.T) {
+	first, second := NewMasterKey(), NewMasterKey()
+	ring := func(keys ...Text) *Ring {
+		t.Helper()
+		var lines []string
+		for _, k := range keys {
+			lines = append(lines, k.Reveal())
+		}
+		r, err := ParseRing(New(strings.Join(lines, "\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	old, both, fresh := ring(first), ring(second, first), ring(second)
+	sealed := old.Seal([]byte("private"), "key_1")
+	if !old.Current(sealed) || both.Current(sealed) || fresh.Current(sealed) {
+		t.Error("Current takes the first key for another one")
+	}
+	for n := range 4 {
+		if both.Current(sealed[:n]) || old.Current(sealed[:n]) {
+			t.Errorf("%d bytes are current", n)
+		}
+	}
+	before := bytes.Clone(sealed)
+	resealed, err := both.Reseal(sealed, "key_1")
+	if err != nil || !both.Current(resealed) || !fresh.Current(resealed) || old.Current(resealed) {
+		t.Fatalf("not resealed under the first key: %v", err)
+	}
+	if !bytes.Equal(sealed, before) {
+		t.Error("the old sealing was overwritten")
+	}
+	if plain, err := fresh.Open(resealed, "key_1"); err != nil || string(plain) != "private" {
+		t.Errorf("the new key alone opens %q, %v", plain, err)
+	}
+	if _, err := fresh.Open(resealed, "key_2"); err == nil {
+		t.Error("the context was lost")
+	}
+	for what, refused := range map[string]func() ([]byte, error){
+		"another context": func() ([]byte, error) { return both.Reseal(sealed, "key_2") },
+		"no key for it":   func() ([]byte, error) { return fresh.Reseal(sealed, "key_1") },
+		"nothing":         func() ([]byte, error) { return both.Reseal(nil, "key_1") },
+	} {
+		if got, err := refused(); !errors.Is(err, ErrSealed) || got != nil {
+			t.Errorf("%s: %x, %v", what, got, err)
 		}
 	}
 }
