@@ -38,6 +38,7 @@ const (
 	ManagementKeyCreated Type = "management_key.created"
 	ManagementKeyRotated Type = "management_key.rotated"
 	ManagementKeyDeleted Type = "management_key.deleted"
+	MasterKeyResealed    Type = "master_key.resealed" // what a project has is sealed by the first master key now
 )
 
 // Types returns the whole vocabulary, in the order above.
@@ -45,7 +46,7 @@ func Types() []Type {
 	return []Type{ProjectCreated, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
 		SessionCreated, SessionEnded, SessionClaims, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
-		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted}
+		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted, MasterKeyResealed}
 }
 
 // Actor says who caused a change: "system", "cli", "user:usr_…" or "key:mk_…".
