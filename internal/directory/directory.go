@@ -47,6 +47,10 @@ type ProjectStore interface {
 	// ChangeSettings replaces the settings if the version is still the given one and
 	// increases it; otherwise it changes nothing and returns fault.Conflict.
 	ChangeSettings(ctx context.Context, p id.Project, version int64, s latchkey.Settings, e audit.Event) error
+
+	// Reseal replaces SealedMAC if it is still old; otherwise it changes nothing and
+	// returns fault.Conflict. The version stays, since what is inside does.
+	Reseal(ctx context.Context, p id.Project, old, sealed []byte, e audit.Event) error
 }
 
 // Status is whether a user may have sessions.

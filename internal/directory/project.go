@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -29,6 +30,33 @@ func (s *Service) CreateProject(ctx context.Context, name string, master *secret
 	rand.Read(mac)
 	p.SealedMAC = master.Seal(mac, MACContext(p.ID))
 	return p, s.projects.Insert(ctx, p, audit.New(p.ID, now, audit.ProjectCreated, o).With("name", name))
+}
+
+// ResealMAC seals a project's MAC key under the first key of master, and reports whether
+// that was to be done: one that already is stays as it is. Servers that know both master
+// keys notice nothing. A MAC key that master doesn't open is secret.ErrSealed.
+func (s *Service) ResealMAC(ctx context.Context, p id.Project, master *secret.Ring, o audit.Origin) (bool, error) {
+	var lost error
+	for range attempts {
+		project, err := s.projects.Find(ctx, p)
+		if err != nil {
+			return false, err
+		}
+		if master.Current(project.SealedMAC) {
+			return false, nil
+		}
+		sealed, err := master.Reseal(project.SealedMAC, MACContext(p))
+		if err != nil {
+			return false, fmt.Errorf("the MAC key of project %s: %w", p, err)
+		}
+		e := audit.New(p, s.now(), audit.MasterKeyResealed, o).With("macKeys", 1.0)
+		err = s.projects.Reseal(ctx, p, project.SealedMAC, sealed, e)
+		if fault.KindOf(err) != fault.Conflict {
+			return err == nil, err
+		}
+		lost = err // somebody else reseals, too
+	}
+	return false, lost
 }
 
 // Projects lists projects, ascending.

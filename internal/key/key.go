@@ -72,6 +72,14 @@ type Change struct {
 	Events []audit.Event
 }
 
+// Resealed is a key whose Sealed is to be replaced by another sealing of the same
+// private key.
+type Resealed struct {
+	ID     id.Key
+	Old    []byte // what Sealed has to be still
+	Sealed []byte
+}
+
 // Store keeps signing keys.
 type Store interface {
 	// List returns all keys of a project, ascending by ID; none for an unknown one.
@@ -81,4 +89,9 @@ type Store interface {
 	// increases it; otherwise nothing happens and it returns fault.Conflict. An
 	// unknown project is fault.NotFound.
 	Apply(ctx context.Context, p id.Project, version int64, c Change) error
+
+	// Reseal replaces Sealed of keys, of all or of none: one that is gone, or whose
+	// Sealed isn't Old any more, is fault.Conflict. The project's version stays, since
+	// what is inside does. An unknown project is fault.NotFound.
+	Reseal(ctx context.Context, p id.Project, keys []Resealed, e audit.Event) error
 }

@@ -1,6 +1,7 @@
 package key
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -208,6 +209,29 @@ func (b *bench) Apply(_ context.Context, p id.Project, version int64, c Change) 
 	slices.SortFunc(keys, func(x, y Key) int { return x.ID.Compare(y.ID) })
 	b.keys, b.version, b.applied = keys, b.version+1, b.applied+1
 	b.events = append(b.events, c.Events...)
+	b.check()
+	return nil
+}
+
+// Reseal is that of Store.
+func (b *bench) Reseal(_ context.Context, p id.Project, resealed []Resealed, e audit.Event) error {
+	if b.interfere != nil {
+		b.interfere()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p != b.project {
+		return fault.New(fault.NotFound, "no such project")
+	}
+	keys := slices.Clone(b.keys)
+	for _, r := range resealed {
+		i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == r.ID })
+		if i < 0 || !bytes.Equal(keys[i].Sealed, r.Old) {
+			return fault.New(fault.Conflict, "the key has changed")
+		}
+		keys[i].Sealed = r.Sealed
+	}
+	b.keys, b.events = keys, append(b.events, e)
 	b.check()
 	return nil
 }

@@ -1,9 +1,12 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"maps"
+	"slices"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -50,6 +53,31 @@ func (s keys) Apply(ctx context.Context, p id.Project, version int64, c key.Chan
 	owner.keys = changed
 	owner.Version++
 	tx.log(c.Events...)
+	return nil
+}
+
+// Reseal works on a copy for the same reason as Apply.
+func (s keys) Reseal(ctx context.Context, p id.Project, resealed []key.Resealed, e audit.Event) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	owner, err := tx.find(p)
+	if err != nil {
+		return err
+	}
+	changed := maps.Clone(owner.keys)
+	for _, r := range resealed {
+		k, ok := changed[r.ID]
+		if !ok || !bytes.Equal(k.Sealed, r.Old) {
+			return errResealed()
+		}
+		k.Sealed = slices.Clone(r.Sealed)
+		changed[r.ID] = k
+	}
+	owner.keys = changed
+	tx.log(e)
 	return nil
 }
 

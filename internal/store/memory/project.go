@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -86,6 +87,28 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 	found.Version++
 	tx.log(e)
 	return nil
+}
+
+func (s projects) Reseal(ctx context.Context, p id.Project, old, sealed []byte, e audit.Event) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	found, err := tx.find(p)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(found.SealedMAC, old) {
+		return errResealed()
+	}
+	found.SealedMAC = slices.Clone(sealed)
+	tx.log(e)
+	return nil
+}
+
+func errResealed() error {
+	return fault.New(fault.Conflict, "What was to be resealed has changed in the meantime.")
 }
 
 type identifier[T any] interface {

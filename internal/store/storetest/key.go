@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -127,6 +128,7 @@ func keyChecks() []check {
 		{"change whole or not at all", keyWhole},
 		{"of an unknown project", keyUnknown},
 		{"one of many concurrent changes wins", keyRace},
+		{"are resealed, all or none, when they are still as they were", keyReseal},
 	}
 }
 
@@ -235,4 +237,43 @@ func keyRace(t *testing.T, w *world) {
 	ok(t, err)
 	same(t, "the number of keys", 1, len(list))
 	same(t, "the number of events", 1, len(w.news(t)))
+}
+
+func keyReseal(t *testing.T, w *world) {
+	a := w.key()
+	w.clock.Move(time.Millisecond)
+	b := w.key()
+	w.clock.Move(time.Millisecond)
+	c := w.key()
+	ok(t, w.Keys().Apply(w.ctx, w.project.ID, 1, key.Change{Insert: []key.Key{a, b, c}}))
+	reseal := func(k key.Key, old string) key.Resealed {
+		return key.Resealed{ID: k.ID, Old: []byte(old), Sealed: []byte("anew\x00" + k.ID.String())}
+	}
+	right := reseal(a, string(a.Sealed))
+	e := w.event(w.project.ID, audit.MasterKeyResealed).With("signingKeys", 2.0)
+	for _, wrong := range []key.Resealed{reseal(b, ""), reseal(b, string(a.Sealed)), reseal(w.key(), string(a.Sealed))} {
+		refused(t, w.Keys().Reseal(w.ctx, w.project.ID, []key.Resealed{right, wrong}, e), fault.Conflict)
+		w.keysAre(t, a, b, c)
+	}
+	refused(t, w.Keys().Reseal(w.ctx, id.NewProject(w.clock.Now()), []key.Resealed{right}, e), fault.NotFound)
+	other := w.newProject(t)
+	refused(t, w.Keys().Reseal(w.ctx, other.ID, []key.Resealed{right}, w.event(other.ID, audit.MasterKeyResealed)), fault.Conflict)
+	w.keysAre(t, a, b, c)
+	w.told(t)
+
+	both := []key.Resealed{reseal(c, string(c.Sealed)), right}
+	ok(t, w.Keys().Reseal(w.ctx, w.project.ID, both, e))
+	a.Sealed, c.Sealed = slices.Clone(both[1].Sealed), slices.Clone(both[0].Sealed)
+	clear(both[0].Sealed) // it is the caller's
+	w.keysAre(t, a, b, c)
+	w.told(t, e)
+	same(t, "the version", int64(2), w.version(t))
+	refused(t, w.Keys().Reseal(w.ctx, w.project.ID, both, e), fault.Conflict)
+	// A change that was planned before is still right, and keeps what was resealed.
+	retired := a
+	retired.State, retired.Sealed = key.Retired, []byte("outdated")
+	ok(t, w.Keys().Apply(w.ctx, w.project.ID, 2, key.Change{Update: []key.Key{retired}}))
+	retired.Sealed = a.Sealed
+	w.keysAre(t, retired, b, c)
+	w.told(t)
 }

@@ -21,6 +21,7 @@ func projectChecks() []check {
 		{"settings change when the version is still right", projectSettings},
 		{"settings don't change when the version is old", projectOldVersion},
 		{"one of many concurrent changes wins", projectRace},
+		{"the MAC key is resealed when it is still the old one", projectReseal},
 	}
 }
 
@@ -145,4 +146,36 @@ func projectRace(t *testing.T, w *world) {
 	same(t, "the version", int64(2), got.Version)
 	same(t, "the settings", winner+1, got.Settings.MaxSessions)
 	w.told(t, w.event(w.project.ID, audit.SettingsChanged).With("max", float64(winner+1)))
+}
+
+func projectReseal(t *testing.T, w *world) {
+	other, old := w.newProject(t), w.project.SealedMAC
+	w.news(t)
+	e := w.event(w.project.ID, audit.MasterKeyResealed).With("macKeys", 1.0)
+	for _, wrong := range [][]byte{nil, {}, old[:len(old)-1], append(slices.Clone(old), 0)} {
+		refused(t, w.Projects().Reseal(w.ctx, w.project.ID, wrong, []byte("lost"), e), fault.Conflict)
+	}
+	unknown := id.NewProject(w.clock.Now())
+	refused(t, w.Projects().Reseal(w.ctx, unknown, old, []byte("lost"), w.event(unknown, audit.MasterKeyResealed)), fault.NotFound)
+	w.told(t)
+	want := w.project // with its version: nobody has to read it again
+	want.SealedMAC = []byte{0, 0xff, 0, '\''}
+	ok(t, w.Projects().Reseal(w.ctx, w.project.ID, old, slices.Clone(want.SealedMAC), e))
+	w.told(t, e)
+	refused(t, w.Projects().Reseal(w.ctx, w.project.ID, old, []byte("lost"), e), fault.Conflict)
+	w.told(t)
+	for _, want := range []directory.Project{want, other} {
+		got, err := w.Projects().Find(w.ctx, want.ID)
+		ok(t, err)
+		same(t, "the project", want, got)
+	}
+	e = w.event(w.project.ID, audit.MasterKeyResealed)
+	errs := together(8, func(i int) error {
+		return w.Projects().Reseal(w.ctx, w.project.ID, want.SealedMAC, []byte{byte(i)}, e)
+	})
+	winner := onlyWinner(t, errs, fault.Conflict)
+	got, err := w.Projects().Find(w.ctx, w.project.ID)
+	ok(t, err)
+	same(t, "the MAC key", []byte{byte(winner)}, got.SealedMAC)
+	w.told(t, e)
 }

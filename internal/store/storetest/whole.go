@@ -78,6 +78,10 @@ func (w *world) directoryChanges(t testing.TB, all map[string]func(context.Conte
 		return w.Projects().Insert(ctx, directory.Project{ID: id.NewProject(w.clock.Now()), Name: "lost"}, e)
 	}
 	all["Projects.ChangeSettings"] = func(ctx context.Context) error { return w.Projects().ChangeSettings(ctx, p, 1, strange(t), e) }
+	all["Projects.Reseal"] = func(ctx context.Context) error {
+		return w.Projects().Reseal(ctx, p, w.project.SealedMAC, []byte("lost"), e)
+	}
+	all["Keys.Reseal"] = func(ctx context.Context) error { return w.Keys().Reseal(ctx, p, nil, e) }
 	all["Users.Insert"] = func(ctx context.Context) error { return w.Users().Insert(ctx, w.user(), e) }
 	all["Users.Change"] = func(ctx context.Context) error {
 		_, err := w.Users().Change(ctx, p, u.ID, func(u directory.User) (directory.User, []audit.Event, error) {
@@ -169,7 +173,7 @@ func wholeContext(t *testing.T, w *world) {
 	}
 	w.unchanged(t, "after verbs with an ended context, the store", before)
 	// Each of them works, so the test above means something.
-	for _, name := range []string{"Users.Change", "Sessions.Confirm", "Bulk.EndMatching", "Keys.Apply"} {
+	for _, name := range []string{"Users.Change", "Sessions.Confirm", "Bulk.EndMatching", "Keys.Apply", "Projects.Reseal", "Keys.Reseal"} {
 		ok(t, verbs[name](w.ctx))
 	}
 }
