@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -14,7 +17,7 @@ import (
 
 func keyCommand(t *terminal) *cobra.Command {
 	return group("key", "Look after signing keys and the master key",
-		keyListCommand(t), keyRotateCommand(t), keyRevokeCommand(t), keyMasterCommand(t))
+		keyListCommand(t), keyRotateCommand(t), keyRevokeCommand(t), keyMasterCommand(t), keyResealCommand(t))
 }
 
 type keyJSON struct {
@@ -130,11 +133,57 @@ func keyRevokeCommand(t *terminal) *cobra.Command {
 func keyMasterCommand(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use: "master", Short: "Print a fresh master key",
-		Long: "Prints a fresh master key, under which all private keys rest in the store:\n\n  (umask 077; latchkey key master > master.key)\n\nKeep a copy apart from the store's backups. To rotate it, put a new one on the first line of the file and keep the old one below.",
+		Long: "Prints a fresh master key, under which all private keys rest in the store:\n\n  (umask 077; latchkey key master > master.key)\n\nKeep a copy apart from the store's backups. To replace it, put a new one on the first line of the file and keep the old one below, restart the servers, and run latchkey key reseal; then the old one can go.",
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			k := secret.NewMasterKey().Reveal()
 			return t.show(map[string]string{"masterKey": k}, func() { t.printf("%s\n", k) })
 		},
 	}
+}
+
+// resealing is how far a reseal has come, and in the end what it did.
+type resealing struct {
+	Projects int `json:"projects"` // each has one MAC key
+	Keys     int `json:"keys"`     // signing keys
+	Resealed int `json:"resealed"` // of both
+}
+
+func keyResealCommand(t *terminal) *cobra.Command {
+	return t.onStore(&cobra.Command{
+		Use: "reseal", Short: "Encrypt everything under the first master key, so that the others can go",
+		Long: "Encrypts every project's MAC key and every signing key anew, under the first master key. Servers may run meanwhile, if they were started with this key too. Running it again does what is left.\nBackups from before still need the old master key.",
+		Args: none,
+	}, needMaster, func(c *cobra.Command, app *server.App, _ []string) error {
+		var done resealing
+		show := t.progress()
+		err := app.EachProject(c.Context(), func(p directory.Project) error {
+			show.show("%d projects, %d signing keys, %d resealed", done.Projects, done.Keys, done.Resealed)
+			return done.add(c.Context(), app, p.ID)
+		})
+		show.done()
+		if err != nil {
+			return fmt.Errorf("not everything is resealed, run it again: %w", err)
+		}
+		return t.show(done, func() {
+			t.printf("%d keys resealed under the first master key, %d were already (%d projects, %d signing keys)\n",
+				done.Resealed, done.Projects+done.Keys-done.Resealed, done.Projects, done.Keys)
+		})
+	})
+}
+
+func (r *resealing) add(ctx context.Context, app *server.App, p id.Project) error {
+	mac, err := app.Directory.ResealMAC(ctx, p, app.Master, byCLI)
+	if err != nil {
+		return err
+	}
+	keys, resealed, err := app.Keys.Reseal(ctx, p, byCLI)
+	if err != nil {
+		return err
+	}
+	r.Projects, r.Keys, r.Resealed = r.Projects+1, r.Keys+keys, r.Resealed+resealed
+	if mac {
+		r.Resealed++
+	}
+	return nil
 }

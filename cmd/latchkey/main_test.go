@@ -205,7 +205,7 @@ func command(t *testing.T, stdin string, args ...string) (status int, stdout, st
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"dev"}, {"serve"}, {"migrate"}, {"project"}, {"project", "create"}, {"project", "list"}, {"project", "settings"},
-		{"key"}, {"key", "list"}, {"key", "rotate"}, {"key", "revoke"}, {"key", "master"},
+		{"key"}, {"key", "list"}, {"key", "rotate"}, {"key", "revoke"}, {"key", "master"}, {"key", "reseal"},
 		{"session"}, {"session", "list"}, {"session", "show"}, {"session", "revoke"}, {"session", "trace"},
 		{"token"}, {"token", "decode"}, {"token", "verify"}, {"bench"}, {"bench", "refresh"}, {"version"},
 	} {

@@ -23,7 +23,7 @@ type need bool
 
 const (
 	needStore  need = false
-	needMaster need = true // it makes keys
+	needMaster need = true // it makes keys or reseals them
 )
 
 // onStore makes a command that opens the store by itself, beside a running server or
