@@ -148,7 +148,7 @@ func (l *life) end(n int) {
 // crash leaves what is stored.
 func (l *life) crash() string {
 	b, _ := l.row.Trace.AppendBinary(nil)
-	if len(b) > 110*session.TraceLimit {
+	if len(b) > session.TraceBytes {
 		return fmt.Sprintf("I5: the trace takes %d bytes", len(b))
 	}
 	if err := l.row.Trace.UnmarshalBinary(b); err != nil {

@@ -1,27 +1,29 @@
 package session
 
 import (
-	"encoding/binary"
-	"errors"
-	"net/netip"
+	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
-// TraceLimit is how many entries a session keeps. A row must not grow with every
-// refresh; equal decisions in a row share an entry, and the oldest entries go first.
-const TraceLimit = 24
+// A row must not grow with every refresh. So a trace is bounded, by its stored form and
+// by its entries; see Add for what goes first.
+const (
+	TraceBytes = 256
+	TraceLimit = 24
+)
 
 // Trace is what was decided about a session, oldest first. A value is never changed in
 // place.
 type Trace struct {
 	Entries []Entry
-	Dropped int // older entries that are no longer kept
+	Dropped int // entries that are no longer kept
 }
 
-// Entry is one decision, or Count equal ones in a row.
+// Entry is one decision, or Count of a kind. Then Token, Issued and Context are those
+// of the last one.
 type Entry struct {
 	At      time.Time
 	Last    time.Time // of the last one, when Count > 1; else At
@@ -34,22 +36,129 @@ type Entry struct {
 }
 
 // Add returns the trace with one more decision. Count and Last of e are set here.
+//
+// Whoever holds a token, be it a dead one, can ask as often as he likes and under any
+// name. What he asks must not push out how the session began, lived and ended:
+//
+//   - Equal decisions in a row share an entry. So do, between two steps of the lineage,
+//     all reads, all stale and all limited requests, and all replays of one token that
+//     are equally foreign; and, after the end, all refusals.
+//   - A trace over its bounds loses reads, stale and limited requests first, then the
+//     oldest of the others. The sign-in, the decision that ended the session and the
+//     refusals after it stay, even if they alone are over TraceBytes, and so does e.
 func (t Trace) Add(e Entry) Trace {
 	e.Count, e.Last = 1, e.At
 	e.Context.Agent = clip(e.Context.Agent)
-	n := len(t.Entries)
-	if n > 0 && t.Entries[n-1].equal(e) {
-		e.At, e.Count = t.Entries[n-1].At, t.Entries[n-1].Count+1
-		n--
+	t.Entries = append(make([]Entry, 0, len(t.Entries)+1), t.Entries...)
+	place := t.shared(e)
+	if place < 0 {
+		place = len(t.Entries)
+		t.Entries = append(t.Entries, e)
+	} else {
+		e.At, e.Count = t.Entries[place].At, t.Entries[place].Count+1
+		t.Entries[place] = e
 	}
-	from := 0
-	if n+1 > TraceLimit {
-		from = n + 1 - TraceLimit
-		t.Dropped += from
+	for len(t.Entries) > TraceLimit || t.size() > TraceBytes {
+		i := t.leastNeeded(place)
+		if i < 0 {
+			break
+		}
+		if i < place {
+			place--
+		}
+		t.Entries = slices.Delete(t.Entries, i, i+1)
+		t.Dropped++
 	}
-	entries := make([]Entry, 0, n+1-from)
-	entries = append(entries, t.Entries[from:n]...)
-	return Trace{Entries: append(entries, e), Dropped: t.Dropped}
+	return t
+}
+
+// shared returns the place of the entry that e shares, or -1.
+func (t Trace) shared(e Entry) int {
+	for i := len(t.Entries) - 1; i >= 0; i-- {
+		f := t.Entries[i]
+		if i == len(t.Entries)-1 && f.equal(e) || f.like(e) {
+			return i
+		}
+		if f.Rule.step() {
+			return -1
+		}
+	}
+	return -1
+}
+
+// step reports whether a rule begins another part of a session's life. Entries before
+// and after it are never joined.
+func (r Rule) step() bool {
+	switch r {
+	case Create, Rotate, Recover, Adopt, Theft, End:
+		return true
+	}
+	return false
+}
+
+// noise reports whether a rule leaves the session as it was and may be had at will.
+func (r Rule) noise() bool { return r == Read || r == Stale || r == Limited }
+
+// like reports whether f tells little that e doesn't.
+func (e Entry) like(f Entry) bool {
+	switch {
+	case e.Rule != f.Rule:
+		return false
+	case e.Rule == Replay:
+		return e.Foreign == f.Foreign && e.Token == f.Token
+	}
+	return e.Rule.noise() || e.Rule == Revoked || e.Rule == RanOut
+}
+
+func (e Entry) equal(f Entry) bool {
+	return e.Rule == f.Rule && e.Foreign == f.Foreign && e.Token == f.Token && e.Issued == f.Issued && e.Context == f.Context
+}
+
+// leastNeeded returns the place of the entry to be dropped next, or -1 if all that is
+// left has to stay; the one at keep does.
+func (t Trace) leastNeeded(keep int) int {
+	noise, oldest := -1, -1
+	over, ended := true, false // all entries behind i are refusals after an end; one of them is the end
+	for i := len(t.Entries) - 1; i >= 0; i-- {
+		r := t.Entries[i].Rule
+		stays := i == keep
+		switch r {
+		case Revoked, RanOut:
+			stays = stays || over
+		case Theft, End:
+			stays = stays || over && !ended
+			ended = true
+		case Create:
+			stays = stays || i == 0
+			over = false
+		default:
+			over = false
+		}
+		switch {
+		case stays:
+		case r.noise():
+			noise = i
+		default:
+			oldest = i
+		}
+	}
+	if noise >= 0 {
+		return noise
+	}
+	return oldest
+}
+
+// toldForeign reports whether a foreign replay of the newest token is in the trace.
+func (t Trace) toldForeign() bool {
+	for i := len(t.Entries) - 1; i >= 0; i-- {
+		switch e := t.Entries[i]; {
+		case e.Rule == Replay && e.Foreign:
+			return true
+		case e.Rule.step():
+			return false
+		}
+	}
+	return false
 }
 
 // clip cuts an agent to agentLimit bytes, and no character in two.
@@ -62,181 +171,4 @@ func clip(agent string) string {
 		n--
 	}
 	return agent[:n]
-}
-
-func (e Entry) equal(f Entry) bool {
-	return e.Rule == f.Rule && e.Foreign == f.Foreign && e.Token == f.Token && e.Issued == f.Issued && e.Context == f.Context
-}
-
-// The stored form is binary, because it is written with every decision: a version
-// byte, Dropped, then each entry as it differs from the one before: a session that has
-// refreshed for years must fit into a few hundred bytes.
-// Agents are kept to agentLimit bytes.
-const (
-	traceVersion = 1
-	agentLimit   = 40
-)
-
-const (
-	hasToken byte = 1 << iota
-	hasIssued
-	hasNetwork
-	hasAgent
-	isForeign
-	isRepeated
-	sameContext // as the entry before
-	isChained   // the token is the one that the entry before handed out
-)
-
-var errTrace = errors.New("stored trace is damaged")
-
-// beforeFirst is what the first entry is told apart from.
-func beforeFirst() Entry { return Entry{At: time.UnixMilli(0)} }
-
-// AppendBinary appends the stored form to b. It never fails.
-func (t Trace) AppendBinary(b []byte) ([]byte, error) {
-	b = append(b, traceVersion)
-	b = binary.AppendUvarint(b, uint64(t.Dropped))
-	before := beforeFirst()
-	for _, e := range t.Entries {
-		b = e.append(b, before)
-		before = e
-	}
-	return b, nil
-}
-
-func (e Entry) append(b []byte, before Entry) []byte {
-	var flags byte
-	set := func(on bool, flag byte) {
-		if on {
-			flags |= flag
-		}
-	}
-	same, chained := e.Context == before.Context, e.Token == before.Issued && !e.Token.IsZero()
-	set(same, sameContext)
-	set(chained, isChained)
-	set(!chained && !e.Token.IsZero(), hasToken)
-	set(!e.Issued.IsZero(), hasIssued)
-	set(!same && e.Context.Network.IsValid(), hasNetwork)
-	set(!same && e.Context.Agent != "", hasAgent)
-	set(e.Foreign, isForeign)
-	set(e.Count > 1, isRepeated)
-	b = append(b, flags, byte(e.Rule))
-	b = binary.AppendVarint(b, e.At.UnixMilli()-before.At.UnixMilli())
-	if flags&isRepeated != 0 {
-		b = binary.AppendUvarint(b, uint64(e.Count))
-		b = binary.AppendVarint(b, e.Last.UnixMilli()-e.At.UnixMilli())
-	}
-	if flags&hasToken != 0 {
-		b = append(b, e.Token[:]...)
-	}
-	if flags&hasIssued != 0 {
-		b = append(b, e.Issued[:]...)
-	}
-	if flags&hasNetwork != 0 {
-		address := e.Context.Network.Addr().AsSlice()
-		b = append(b, byte(len(address)), byte(e.Context.Network.Bits()))
-		b = append(b, address...)
-	}
-	if flags&hasAgent != 0 {
-		b = append(b, byte(len(e.Context.Agent)))
-		b = append(b, e.Context.Agent...)
-	}
-	return b
-}
-
-// UnmarshalBinary reads the stored form; nothing at all is an empty trace.
-func (t *Trace) UnmarshalBinary(b []byte) error {
-	*t = Trace{}
-	if len(b) == 0 {
-		return nil
-	}
-	r := reader{b: b}
-	if r.byte() != traceVersion {
-		return errTrace
-	}
-	t.Dropped = int(r.uvarint())
-	before := beforeFirst()
-	for len(r.b) > 0 && !r.bad && len(t.Entries) < TraceLimit {
-		e := r.entry(before)
-		before = e
-		t.Entries = append(t.Entries, e)
-	}
-	if r.bad || len(r.b) > 0 || t.Dropped < 0 {
-		*t = Trace{}
-		return errTrace
-	}
-	return nil
-}
-
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if n > len(r.b) {
-		r.bad = true
-		r.b = nil
-		return make([]byte, n)
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) byte() byte { return r.take(1)[0] }
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	r.take(max(n, 0))
-	r.bad = r.bad || n <= 0 || v > 1<<40
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	r.take(max(n, 0))
-	r.bad = r.bad || n <= 0 || v > 1<<50 || v < -1<<50
-	return v
-}
-
-func (r *reader) entry(before Entry) Entry {
-	flags := r.byte()
-	e := Entry{Rule: Rule(r.byte()), Foreign: flags&isForeign != 0, Count: 1}
-	at := before.At.UnixMilli() + r.varint()
-	e.At = time.UnixMilli(at).UTC()
-	e.Last = e.At
-	if flags&isRepeated != 0 {
-		e.Count = int(r.uvarint())
-		r.bad = r.bad || e.Count < 2
-		e.Last = time.UnixMilli(at + r.varint()).UTC()
-	}
-	if flags&isChained != 0 {
-		e.Token = before.Issued
-	}
-	if flags&hasToken != 0 {
-		e.Token = id.Refresh(r.take(len(e.Token)))
-	}
-	if flags&hasIssued != 0 {
-		e.Issued = id.Refresh(r.take(len(e.Issued)))
-	}
-	if flags&sameContext != 0 {
-		e.Context = before.Context
-	}
-	if flags&hasNetwork != 0 {
-		e.Context.Network = r.network()
-	}
-	if flags&hasAgent != 0 {
-		e.Context.Agent = string(r.take(int(r.byte())))
-	}
-	return e
-}
-
-func (r *reader) network() netip.Prefix {
-	size, bits := int(r.byte()), int(r.byte())
-	address, ok := netip.AddrFromSlice(r.take(size))
-	p := netip.PrefixFrom(address, bits)
-	r.bad = r.bad || !ok || !p.IsValid()
-	return p
 }
