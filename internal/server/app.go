@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -68,12 +69,28 @@ func (a *App) terms(ctx context.Context, p id.Project) (key.Terms, error) {
 // key made with it would be one that the right one doesn't open.
 func (a *App) Unlock(ctx context.Context) error {
 	return a.EachProject(ctx, func(p directory.Project) error {
-		_, err := a.Tokens.Settings(ctx, p.ID)
+		_, err := a.Master.Open(p.SealedMAC, directory.MACContext(p.ID))
+		if err == nil {
+			err = a.complete(ctx, p.ID)
+		}
+		if err == nil {
+			_, err = a.Tokens.Settings(ctx, p.ID)
+		}
 		if errors.Is(err, secret.ErrSealed) {
 			return fmt.Errorf("the master key doesn't fit the store: it doesn't open the keys of project %s. Give the key that the store was made with; of one that was replaced, the old key stays below the new one", p.ID)
 		}
 		return err
 	})
+}
+
+// complete makes the first key of a project whose creation was cut off.
+func (a *App) complete(ctx context.Context, p id.Project) error {
+	keys, err := a.Keys.List(ctx, p)
+	if err != nil || slices.ContainsFunc(keys, func(k key.Key) bool { return k.State == key.Active }) {
+		return err
+	}
+	_, err = a.Keys.Tend(ctx, p)
+	return err
 }
 
 // CreateProject adds a project with its first signing key.

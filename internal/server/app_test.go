@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/server"
 )
@@ -42,6 +44,21 @@ func TestUnlock(t *testing.T) {
 	second := w.project()
 	if err := unlock(text); err == nil || !strings.Contains(err.Error(), second.ID.String()) {
 		t.Errorf("with the key of the first project alone: %v", err)
+	}
+}
+
+// A project whose creation was cut off before its first key gets one.
+func TestUnlockCompletesAProject(t *testing.T) {
+	w := newApp(t, slog.LevelError)
+	p, err := w.app.Directory.CreateProject(t.Context(), "cut off", w.app.Master, audit.Origin{Actor: audit.CLI})
+	w.must(err)
+	if keys, err := w.app.Keys.List(t.Context(), p.ID); err != nil || len(keys) != 0 {
+		t.Fatalf("it has keys already: %v, %v", keys, err)
+	}
+	w.must(w.app.Unlock(t.Context()))
+	w.must(w.app.Unlock(t.Context()))
+	if keys, err := w.app.Keys.List(t.Context(), p.ID); err != nil || len(keys) != 1 || keys[0].State != key.Active {
+		t.Errorf("keys %+v, %v", keys, err)
 	}
 }
 
