@@ -32,6 +32,7 @@ func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.
 	if v.Made() {
 		row.SigningKey = f.SigningKey
 	}
+	out := events(row, before, v, f, now)
 	issued := id.Refresh{}
 	if v.Issues() && v.Rule != Read {
 		issued = row.Newest
@@ -39,9 +40,11 @@ func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.
 	row.Trace = row.Trace.Add(Entry{
 		At: now, Rule: v.Rule, Foreign: v.Foreign, Token: f.Request.Token, Issued: issued, Context: f.Request.Context,
 	})
-	return row, v, events(row, before, v, f, now)
+	return row, v, out
 }
 
+// events returns what is to be told of a verdict; row has its state, but not yet its
+// trace entry.
 func events(row Row, before State, v Verdict, f Refresh, now time.Time) []audit.Event {
 	event := func(t audit.Type) audit.Event {
 		return audit.New(row.Project, now, t, f.Origin).Of(row.ID, row.User).
@@ -49,7 +52,8 @@ func events(row Row, before State, v Verdict, f Refresh, now time.Time) []audit.
 			With("network", network(f.Request.Context)).With("agent", f.Request.Context.Agent)
 	}
 	var out []audit.Event
-	if v.Foreign {
+	// One for each N. Whoever repeats himself inside the window would fill the log.
+	if v.Foreign && !row.Trace.toldForeign() {
 		out = append(out, event(audit.ReplayForeign).
 			With("rotatedFromNetwork", network(before.Context)).With("rotatedFromAgent", before.Context.Agent))
 	}

@@ -143,6 +143,51 @@ func TestApplyEventData(t *testing.T) {
 	}
 }
 
+// A thief who repeats himself inside the window writes one event, not a log full of
+// them; the trace counts on. The next rotation makes the next one worth telling.
+func TestForeignReplaysAreToldOnce(t *testing.T) {
+	e := ordinary()
+	row := session.Row{ID: theSession, Project: theProject, User: theUser, State: e.State}
+	f := session.Refresh{Project: theProject, Session: theSession, SigningKey: freshKey, Request: e.Request, Origin: origin}
+	told := map[audit.Type]int{}
+	do := func(now time.Time) session.Verdict {
+		var v session.Verdict
+		var events []audit.Event
+		row, v, events = session.Apply(row, e.Subject, f, now)
+		for _, ev := range events {
+			told[ev.Type]++
+		}
+		return v
+	}
+	for n := range 50 {
+		f.Request.Context = stranger(n)
+		f.Request.Token, f.Request.Parent = tokenN, tokenP
+		if n%2 == 0 {
+			f.Request.Token, f.Request.Parent = tokenP, tokenGrand
+		}
+		if v := do(rotatedAt.Add(time.Second)); v.Rule != session.Replay || !v.Foreign {
+			t.Fatalf("%+v", v)
+		}
+	}
+	if told[audit.ReplayForeign] != 1 || row.ForeignReplays != 50 || len(row.Trace.Entries) != 2 {
+		t.Errorf("%v, %d counted, trace %v", told, row.ForeignReplays, rules(row.Trace))
+	}
+	f.Request.Token, f.Request.Parent, f.Request.Context = tokenN, tokenP, home
+	if v := do(rotatedAt.Add(time.Hour)); v.Rule != session.Rotate {
+		t.Fatal(v.Rule)
+	}
+	f.Request.Context = abroad
+	if v := do(rotatedAt.Add(time.Hour + time.Second)); !v.Foreign || told[audit.ReplayForeign] != 2 {
+		t.Errorf("%+v, %v", v, told)
+	}
+	f.Request.Policy.ForeignReplay = policy.EndForeign
+	if v := do(rotatedAt.Add(time.Hour + 2*time.Second)); v.Rule != session.Theft || !maps.Equal(told, map[audit.Type]int{
+		audit.ReplayForeign: 2, audit.TokenReuse: 1, audit.SessionEnded: 1,
+	}) {
+		t.Errorf("%+v, %v", v, told)
+	}
+}
+
 // Equal states must be == after any store, so the clock is cut to what stores keep.
 func TestApplyCutsTheClock(t *testing.T) {
 	odd := time.Date(2026, 3, 1, 13, 30, 0, 123_456_789, time.FixedZone("", 3600))

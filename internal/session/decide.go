@@ -14,7 +14,7 @@ type Rule uint8
 // they are what else a trace shows.
 const (
 	Create  Rule = iota // the session was made
-	Replay              // inside the reuse window: N is handed out again
+	Replay              // inside the reuse window, or without rotation: N is handed out again
 	Rotate              // N was presented: it becomes P and gets a child
 	Recover             // P came back and nobody has used N: a sibling of N is made
 	Adopt               // an older sibling of N came first: it becomes P and gets a child
@@ -22,7 +22,7 @@ const (
 	Stale               // the request was composed too long ago to be judged
 	Revoked             // the session, its user or its project was ended
 	RanOut              // the absolute or idle time is over
-	Limited             // too many rotations
+	Limited             // too many rotations, or refreshes without rotation
 	Read                // a session token only; the lineage is untouched
 	Confirm             // N is known to have arrived
 	End                 // the session was ended on request
@@ -110,19 +110,18 @@ func (s State) lineage(r Request, v Verdict, now time.Time) (State, Verdict) {
 		return s, v
 	case inWindow:
 		return s.replay(r, v, now)
-	case !r.Policy.Rotate:
-		// Refresh tokens aren't replaced, but a refresh still shows that the
-		// session isn't idle.
-		v.Rule = Replay
-		s.IdleAt, s.ReplayedAt = idleAt(now, r.Policy), now
-		return s, v
-	case quiet:
+	case quiet && r.Policy.Rotate:
 		v.Rule = Read
 		return s, v
 	}
 	if wait := s.limit(r.Policy, now); wait > 0 {
 		v.Rule, v.RetryAfter = Limited, wait
 		return s, v
+	}
+	if !r.Policy.Rotate {
+		// N isn't replaced, but a refresh still shows that the session isn't idle.
+		s.IdleAt = idleAt(now, r.Policy)
+		return s.replay(r, v, now)
 	}
 	return s.mint(r, v, now)
 }
@@ -192,8 +191,8 @@ func (s State) theft(v Verdict, now time.Time) (State, Verdict) {
 	return s, v
 }
 
-// limit counts a rotation and returns how long the next one has to wait, zero when
-// this one is allowed. The window is anchored at its first rotation; a clock set back
+// limit counts a rotation, or a refresh outside the reuse window without one, and
+// returns how long the next has to wait, zero when this one is allowed. The span is anchored at its first rotation; a clock set back
 // starts a new one rather than locking the session out.
 func (s *State) limit(p policy.Policy, now time.Time) time.Duration {
 	age := now.Sub(s.LimitFrom)

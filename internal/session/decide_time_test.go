@@ -66,19 +66,31 @@ func limitRows() []row {
 		{"limit: a clock an hour ahead", do(counted(5, time.Hour)), verdict(session.Rotate), anew},
 		{"limit: a replay isn't counted", do(after(time.Second), full), verdict(session.Replay), again},
 		{"limit: a thief is found out all the same", do(full, presentGrand), verdict(session.Theft), caught},
-		{"limit: without rotation", do(full, neverRotate), verdict(session.Replay), again},
+		{"limit: without rotation", do(full, neverRotate), wait(10 * time.Minute), kept},
+		{"limit: without rotation, P", do(full, neverRotate, presentP), wait(10 * time.Minute), kept},
+		{"limit: without rotation, the last one", do(counted(4, 5*time.Minute), neverRotate), verdict(session.Replay), func(e *exchange) { again(e); e.LimitCount++ }},
+		{"limit: without rotation, a replay", do(after(time.Second), full, neverRotate), verdict(session.Replay), again},
+		{"limit: without rotation, read", do(full, neverRotate, readOnly), verdict(session.Read), kept},
 	}
 }
 
 func policyRows() []row {
-	refreshed := func(e *exchange) { again(e); e.IdleAt = e.now.Add(time.Hour) }
+	told := session.Verdict{Rule: session.Replay, Foreign: true}
+	refreshed := func(e *exchange) { again(e); e.LimitFrom, e.LimitCount = e.now, 1 }
+	idled := func(e *exchange) { refreshed(e); e.IdleAt = e.now.Add(time.Hour) }
+	second := func(e *exchange) { e.ForeignReplays = 1 }
 	return []row{
-		{"never: N", do(neverRotate), verdict(session.Replay), again},
-		{"never: N, with an idle timeout", do(neverRotate, idle), verdict(session.Replay), refreshed},
-		{"never: P of the time before", do(neverRotate, presentP), verdict(session.Replay), again},
+		{"never: N", do(neverRotate), verdict(session.Replay), refreshed},
+		{"never: N, with an idle timeout", do(neverRotate, idle), verdict(session.Replay), idled},
+		{"never: P of the time before", do(neverRotate, presentP), verdict(session.Replay), refreshed},
 		{"never: P, confirmed", do(neverRotate, presentP, confirm), verdict(session.Theft), caught},
 		{"never: the parent of P", do(neverRotate, presentGrand), verdict(session.Theft), caught},
-		{"never: from abroad", do(neverRotate, from(abroad, policy.EndForeign)), verdict(session.Replay), again},
+		{"never: from abroad, unnoticed", do(neverRotate, from(abroad, policy.AllowForeign)), verdict(session.Replay), refreshed},
+		{"never: from abroad", do(neverRotate, idle, from(abroad, policy.EndForeign)), told, func(e *exchange) { idled(e); e.ForeignReplays++ }},
+		{
+			"never: from abroad, the second", do(neverRotate, second, from(abroad, policy.EndForeign)),
+			session.Verdict{Rule: session.Theft, Foreign: true}, func(e *exchange) { refreshed(e); e.ForeignReplays++; caught(e) },
+		},
 		{"always again: soon after a refresh", do(replayed(10*time.Minute - ms)), verdict(session.Read), kept},
 		{"a rotation takes the context over", do(from(abroad, policy.EndForeign)), verdict(session.Rotate), rotated},
 		{"a rotation moves the idle time", do(idle), verdict(session.Rotate), moved},

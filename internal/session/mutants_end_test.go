@@ -131,6 +131,16 @@ func TestTableMutants(t *testing.T) {
 		"never: it rotates all the same": func(_ *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
 			r.Policy.Rotate = true
 		},
+		"never: no limit": func(s *session.State, _ *session.Subject, r *session.Request, _ time.Time) {
+			if !r.Policy.Rotate {
+				s.LimitCount = 0
+			}
+		},
+		"never: foreign refreshes go unnoticed": func(s *session.State, _ *session.Subject, r *session.Request, now time.Time) {
+			if !r.Policy.Rotate && now.Sub(s.RotatedAt) >= r.Policy.ReuseWindow {
+				r.Policy.ForeignReplay = policy.AllowForeign
+			}
+		},
 		"f: a short window makes slow requests stale": func(_ *session.State, _ *session.Subject, r *session.Request, now time.Time) {
 			if now.Sub(r.ComposedAt) > r.Policy.ReuseWindow/2 {
 				r.ComposedAt = now.Add(-time.Hour)

@@ -72,11 +72,20 @@ type State struct {
 	ProjectEpoch int64
 
 	LimitFrom  time.Time // start of the current policy.LimitWindow
-	LimitCount int       // rotations in it
+	LimitCount int       // rotations in it, and refreshes outside the reuse window without rotation
 
 	Recoveries     int
 	ForeignReplays int
 	Context        Context // of the request that made N
+}
+
+// LastSeen is when a refresh token was last handed out. A session whose tokens aren't
+// rotated is alive too.
+func (s State) LastSeen() time.Time {
+	if s.ReplayedAt.After(s.RotatedAt) {
+		return s.ReplayedAt
+	}
+	return s.RotatedAt
 }
 
 // ExpiresAt is when the session runs out if it isn't refreshed.

@@ -93,3 +93,19 @@ func TestInstant(t *testing.T) {
 		t.Error("never became a time")
 	}
 }
+
+func TestLastSeen(t *testing.T) {
+	later := rotatedAt.Add(time.Hour)
+	for _, tt := range []struct {
+		s    session.State
+		want time.Time
+	}{
+		{session.State{RotatedAt: rotatedAt}, rotatedAt},
+		{session.State{RotatedAt: rotatedAt, ReplayedAt: later}, later},
+		{session.State{RotatedAt: later, ReplayedAt: rotatedAt}, later}, // a clock was set back
+	} {
+		if got := tt.s.LastSeen(); got != tt.want {
+			t.Errorf("%v, want %v", got, tt.want)
+		}
+	}
+}

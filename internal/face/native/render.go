@@ -39,7 +39,7 @@ func (f *Face) tokenSet(set token.Set) latchkey.TokenSet {
 func renderSession(s session.Found) latchkey.Session {
 	return latchkey.Session{
 		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
-		CreatedAt: s.CreatedAt, AuthTime: s.AuthTime, LastSeenAt: s.RotatedAt, ExpiresAt: s.ExpiresAt(), EndedAt: optional(s.EndedAt),
+		CreatedAt: s.CreatedAt, AuthTime: s.AuthTime, LastSeenAt: s.LastSeen(), ExpiresAt: s.ExpiresAt(), EndedAt: optional(s.EndedAt),
 		AMR: list(s.AMR), Device: latchkey.Device(s.Device), Claims: s.Claims, NSec: s.NSec,
 	}
 }
