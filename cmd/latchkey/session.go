@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/server"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -34,7 +35,7 @@ type sessionJSON struct {
 func sessionLine(s session.Found) sessionJSON {
 	return sessionJSON{
 		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
-		CreatedAt: s.CreatedAt, LastSeen: s.RotatedAt, ExpiresAt: s.ExpiresAt(),
+		CreatedAt: s.CreatedAt, LastSeen: s.LastSeen(), ExpiresAt: s.ExpiresAt(),
 		AMR: s.AMR, Device: s.Device.Name, IP: s.Device.IP, Recovered: s.Recoveries,
 	}
 }
@@ -128,7 +129,7 @@ func sessionShowCommand(t *terminal) *cobra.Command {
 					{"session", l.ID}, {"user", l.User}, {"state", status(l)}, {"signed in", when(l.CreatedAt)}, {"last seen", when(l.LastSeen)},
 					{"ends", when(l.ExpiresAt)}, {"methods", fmt.Sprint(l.AMR)}, {"device", l.Device}, {"ip", l.IP}, {"recoveries", strconv.Itoa(l.Recovered)},
 				} {
-					t.printf("%-11s %s\n", line[0], line[1])
+					t.printf("%-11s %s\n", line[0], wire.Printable(line[1], maxCell))
 				}
 			})
 		})
@@ -152,23 +153,40 @@ func sessionRevokeCommand(t *terminal) *cobra.Command {
 }
 
 type traceJSON struct {
-	At      time.Time `json:"at"`
-	Rule    string    `json:"rule"`
-	Why     string    `json:"why"`
-	Count   int       `json:"count"`
-	Token   string    `json:"token,omitempty"`
-	Issued  string    `json:"issued,omitempty"`
-	Network string    `json:"network,omitempty"`
-	Agent   string    `json:"agent,omitempty"`
+	At      time.Time  `json:"at"`
+	Rule    string     `json:"rule"`
+	Why     string     `json:"why"`
+	Foreign bool       `json:"foreign,omitempty"`
+	Count   int        `json:"count"`
+	LastAt  *time.Time `json:"lastAt,omitempty"`
+	Token   string     `json:"token,omitempty"`
+	Issued  string     `json:"issued,omitempty"`
+	Network string     `json:"network,omitempty"`
+	Agent   string     `json:"agent,omitempty"`
 }
 
 func traceLine(e session.Entry) traceJSON {
-	l := traceJSON{At: e.At, Rule: e.Rule.Word(), Why: e.Why(), Count: e.Count,
+	l := traceJSON{At: e.At, Rule: e.Rule.Word(), Why: e.Why(), Foreign: e.Foreign, Count: e.Count,
 		Token: e.Token.String(), Issued: e.Issued.String(), Agent: e.Context.Agent}
 	if e.Context.Network.IsValid() {
 		l.Network = e.Context.Network.String()
 	}
+	if e.Count > 1 {
+		l.LastAt = &e.Last
+	}
 	return l
+}
+
+// ruleCell is a decision in the table.
+func ruleCell(l traceJSON) string {
+	cell := l.Rule
+	if l.Foreign {
+		cell += " (foreign)"
+	}
+	if l.Count > 1 {
+		cell += " x" + strconv.Itoa(l.Count)
+	}
+	return cell
 }
 
 func sessionTraceCommand(t *terminal) *cobra.Command {
@@ -185,11 +203,7 @@ func sessionTraceCommand(t *terminal) *cobra.Command {
 		for _, e := range found.Trace.Entries {
 			l := traceLine(e)
 			lines = append(lines, l)
-			rule := l.Rule
-			if l.Count > 1 {
-				rule += " x" + strconv.Itoa(l.Count)
-			}
-			rows = append(rows, []string{when(l.At), rule, dash(l.Token), dash(l.Issued), dash(l.Network), dash(l.Agent)})
+			rows = append(rows, []string{when(l.At), ruleCell(l), dash(l.Token), dash(l.Issued), dash(l.Network), dash(l.Agent)})
 		}
 		state := sessionLine(found)
 		return t.show(map[string]any{"session": state, "entries": lines, "dropped": found.Trace.Dropped}, func() {
