@@ -1,0 +1,44 @@
+package sqlite
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPlans fails when a query that runs often walks through a table or sorts: an index
+// would be missing, or SQLite wouldn't see it.
+func TestPlans(t *testing.T) {
+	s, _ := fresh(t, Options{})
+	for name, sql := range map[string]string{
+		"a session":              sessionByID,
+		"sessions of a project":  listOfProject,
+		"sessions of a user":     listOfUser,
+		"count of a project":     countOfProject,
+		"count of a user":        countOfUser,
+		"walk along a project":   walkOfProject,
+		"walk along a user":      walkOfUser,
+		"sessions that are over": dueSessions,
+		"live sessions":          sessionsOfUserRow,
+		"a user":                 userByID,
+		"events of a project":    eventsOfProject,
+		"events of a session":    eventsOfSession,
+		"events of a user":       eventsOfUser,
+		"old events":             oldEvents,
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := s.queue.conn.Query("EXPLAIN QUERY PLAN " + sql)
+			for q.Next() {
+				for range 3 {
+					q.Skip()
+				}
+				step := q.ReadText()
+				if strings.Contains(step, "TEMP B-TREE") || strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "json_each") {
+					t.Error(step)
+				}
+			}
+			if err := q.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
