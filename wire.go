@@ -45,7 +45,7 @@ type Device struct {
 type Trace struct {
 	Session Session      `json:"session"`
 	Entries []TraceEntry `json:"entries" description:"Oldest first."`
-	Dropped int          `json:"dropped" description:"Older entries that are no longer kept."`
+	Dropped int          `json:"dropped" description:"Entries that are no longer kept."`
 }
 
 // TraceEntry is one decision, or several equal ones in a row.
@@ -58,7 +58,7 @@ type TraceEntry struct {
 	Network string     `json:"network,omitempty" description:"The /24 or /48 network the request came from."`
 	Agent   string     `json:"agent,omitempty" description:"Browser and system family."`
 	Foreign bool       `json:"foreign,omitempty" description:"True when it came from another network or browser than the rotation."`
-	Count   int        `json:"count" description:"How many equal decisions in a row this entry stands for."`
+	Count   int        `json:"count" description:"How many decisions of this kind the entry stands for; token, network and agent are those of the last."`
 	LastAt  *time.Time `json:"lastAt,omitempty" description:"The last of them, when there were several."`
 }
 

@@ -160,6 +160,9 @@ func warnings(s latchkey.Settings) []latchkey.Warning {
 	case window < 10*time.Second:
 		warn("/reuseWindow", "under 10s: clients need up to half of the window for one refresh, and slow networks won't keep to it")
 	}
+	if s.Rotation == "never" && s.ForeignReplay == "end" {
+		warn("/foreignReplay", "without rotation every refresh is compared with the sign-in: a user who changes networks twice is logged out")
+	}
 	if d := s.Cookies.Domain; d != "" && s.CustomDomain != "" && d != s.CustomDomain {
 		warn("/cookies/domain", d+" is wider than needed: every host below it gets the cookies; "+s.CustomDomain+" is enough for the custom domain")
 	}

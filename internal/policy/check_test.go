@@ -177,6 +177,7 @@ func TestWarnings(t *testing.T) {
 		{"token over 60m", func(s *latchkey.Settings) { s.SessionTokenTTL = duration(t, "60m1s") }, map[string]string{"/sessionTokenTTL": "60m"}},
 		{"window of 10s", func(s *latchkey.Settings) { s.ReuseWindow = duration(t, "10s") }, nil},
 		{"window under 10s", func(s *latchkey.Settings) { s.ReuseWindow = duration(t, "9s") }, map[string]string{"/reuseWindow": "half of the window"}},
+		{"no rotation and no moving", func(s *latchkey.Settings) { s.Rotation, s.ForeignReplay = "never", "end" }, map[string]string{"/foreignReplay": "logged out"}},
 		{"no window", func(s *latchkey.Settings) { s.ReuseWindow = 0 }, map[string]string{"/reuseWindow": "lost answer"}},
 		{"own domain", domains("auth.example.com", "auth.example.com"), nil},
 		{"domain of an app", domains("", "example.com"), nil},
