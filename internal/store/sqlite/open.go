@@ -21,10 +21,10 @@ const (
 
 	maxBatch = 512
 
-	// checkpointPages is how many pages are written to the log between two
-	// checkpoints. Whoever writes meanwhile waits for one: more pages would make the
-	// waits rarer but longer, without a gain in throughput that can be measured.
-	checkpointPages = 500
+	// checkpointRows is how many rows are written between two checkpoints: about as
+	// many pages of the log. Whoever writes meanwhile waits for one: more would make
+	// the waits rarer but longer, without a gain in throughput that can be measured.
+	checkpointRows = 500
 )
 
 // The page caches are small on purpose: the kernel caches the file as well, and without
@@ -105,7 +105,7 @@ func start(c *engine.Conn, path string, o Options) (*Store, error) {
 		// The first write tidies what earlier processes left in the log. One that is
 		// killed again and again never writes enough to do so for itself, and opening
 		// reads the whole log.
-		queue:   &queue{conn: c, now: o.Now, max: o.MaxBatch, onCommit: o.OnCommit, step: checkpointPages, tidied: -checkpointPages},
+		queue:   &queue{conn: c, now: o.Now, max: o.MaxBatch, onCommit: o.OnCommit, step: checkpointRows, tidied: -checkpointRows},
 		readers: &readers{free: make(chan *engine.Conn, readerCount), closed: make(chan struct{})},
 	}
 	if s.queue.now == nil {

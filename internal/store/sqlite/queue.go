@@ -23,8 +23,8 @@ type queue struct {
 	now      func() time.Time
 	max      int
 	onCommit func(calls int, d time.Duration)
-	step     int64 // pages between two checkpoints
-	tidied   int64 // conn.Paged at the last checkpoint
+	step     int64 // rows written between two checkpoints
+	tidied   int64 // conn.Written at the last checkpoint
 
 	mu      sync.Mutex
 	waiting []*call // in order of arrival; the leader to come first
@@ -124,8 +124,8 @@ func (q *queue) lead() {
 // tidy moves what the write-ahead log holds into the file when it is time. Left to
 // itself SQLite does so inside of a COMMIT, before those who wait for it could be told.
 func (q *queue) tidy() {
-	if paged := q.conn.Paged(); paged-q.tidied >= q.step {
-		q.tidied = paged
+	if written := q.conn.Written(); written-q.tidied >= q.step {
+		q.tidied = written
 		// Nobody is to be told of an error: what was acknowledged is in the log, and
 		// the next time tries again.
 		q.conn.Query("PRAGMA wal_checkpoint(PASSIVE)").Exec()

@@ -2,10 +2,8 @@ package engine
 
 import (
 	"errors"
-	"unsafe"
 
-	"modernc.org/libc"
-	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
 )
 
 // Stmt is a statement on its way: parameters go in from left to right, then Next or
@@ -14,25 +12,25 @@ import (
 // Conn.Query has to call Exec or Close.
 type Stmt struct {
 	c      *Conn
-	handle uintptr
-	param  int32 // the last one that was set
-	column int32 // the next one to read
-	open   bool  // between Query and Close
+	s      *sqlite.Stmt
+	reads  bool // it returns rows, and writes none
+	param  int  // the last one that was set
+	column int  // the next one to read
+	open   bool // between Query and Close
 	err    error
+	buf    []byte // of ReadWith
 }
-
-// transient is SQLITE_TRANSIENT: SQLite copies the value before the call returns.
-const transient = ^uintptr(0)
 
 // Query returns the statement for sql, ready for its parameters. It is prepared once
 // per connection: sql must come from a small set.
 func (c *Conn) Query(sql string) *Stmt {
 	s := c.stmts[sql]
 	if s == nil {
-		var err error
-		if s, err = c.prepare(sql); err != nil {
-			return &Stmt{c: c, err: err}
+		prepared, err := c.c.Prepare(sql)
+		if err != nil {
+			return &Stmt{c: c, err: wrap(err)}
 		}
+		s = &Stmt{c: c, s: prepared, reads: prepared.ColumnCount() > 0}
 		c.stmts[sql] = s
 	}
 	if s.open { // left behind by a panic
@@ -42,86 +40,45 @@ func (c *Conn) Query(sql string) *Stmt {
 	return s
 }
 
-func (c *Conn) prepare(sql string) (*Stmt, error) {
-	text, err := libc.CString(sql)
-	if err != nil {
-		return nil, &Error{code: sqlite3.SQLITE_NOMEM, text: err.Error()}
-	}
-	defer libc.Xfree(c.tls, text)
-	out, err := c.buffer(int(unsafe.Sizeof(c.db)))
-	if err != nil {
-		return nil, err
-	}
-	rc := sqlite3.Xsqlite3_prepare_v3(c.tls, c.db, text, -1, sqlite3.SQLITE_PREPARE_PERSISTENT, out, 0)
-	if err := c.check(rc); err != nil {
-		return nil, err
-	}
-	return &Stmt{c: c, handle: *(*uintptr)(pointer(out))}, nil
-}
-
-func (s *Stmt) next() int32 {
+func (s *Stmt) next() int {
 	s.param++
 	return s.param
 }
 
-func (s *Stmt) bound(rc int32) *Stmt {
-	if rc != sqlite3.SQLITE_OK {
-		s.err = s.c.check(rc)
+// Int sets the next parameter to a number.
+func (s *Stmt) Int(v int64) *Stmt {
+	if s.err == nil {
+		s.s.BindInt64(s.next(), v)
 	}
 	return s
 }
 
-// Int sets the next parameter to a number.
-func (s *Stmt) Int(v int64) *Stmt {
-	if s.err != nil {
-		return s
-	}
-	return s.bound(sqlite3.Xsqlite3_bind_int64(s.c.tls, s.handle, s.next(), v))
-}
-
 // Null sets the next parameter to NULL.
 func (s *Stmt) Null() *Stmt {
-	if s.err != nil {
-		return s
+	if s.err == nil {
+		s.s.BindNull(s.next())
 	}
-	return s.bound(sqlite3.Xsqlite3_bind_null(s.c.tls, s.handle, s.next()))
+	return s
 }
 
 // Text sets the next parameter to a text.
 func (s *Stmt) Text(v string) *Stmt {
-	p := s.hand(unsafe.Slice(unsafe.StringData(v), len(v)))
-	if s.err != nil {
-		return s
+	if s.err == nil {
+		s.s.BindText(s.next(), v)
 	}
-	return s.bound(sqlite3.Xsqlite3_bind_text(s.c.tls, s.handle, s.next(), p, int32(len(v)), transient))
+	return s
 }
 
 // Blob sets the next parameter to bytes; none are the empty blob, not NULL.
 func (s *Stmt) Blob(v []byte) *Stmt {
-	p := s.hand(v)
-	if s.err != nil {
-		return s
+	switch {
+	case s.err != nil:
+	case len(v) == 0:
+		s.s.BindZeroBlob(s.next(), 0)
+	default:
+		s.s.BindBytes(s.next(), v)
 	}
-	return s.bound(sqlite3.Xsqlite3_bind_blob(s.c.tls, s.handle, s.next(), p, int32(len(v)), transient))
-}
-
-// hand copies v to memory of the C side. SQLite must not be given the address of v
-// itself: Go may move it, since it may lie on a stack that grows during the call.
-func (s *Stmt) hand(v []byte) uintptr {
-	if s.err != nil {
-		return 0
-	}
-	if len(v) > 1<<30 {
-		s.err = &Error{code: sqlite3.SQLITE_TOOBIG, text: "value too large"}
-		return 0
-	}
-	p, err := s.c.buffer(max(len(v), 1)) // an address of 0 would mean NULL
-	if err != nil {
-		s.err = err
-		return 0
-	}
-	copy(unsafe.Slice((*byte)(pointer(p)), len(v)), v)
-	return p
+	return s
 }
 
 // Fail makes the statement fail with err when it is run: the next parameter can't be
@@ -139,23 +96,26 @@ func (s *Stmt) Next() bool {
 		return false
 	}
 	s.column = 0
-	switch rc := sqlite3.Xsqlite3_step(s.c.tls, s.handle); rc {
-	case sqlite3.SQLITE_ROW:
-		return true
-	case sqlite3.SQLITE_DONE:
-		return false
-	default:
-		s.err = s.c.check(rc)
+	row, err := s.s.Step()
+	if err != nil {
+		s.err = wrap(err)
 		return false
 	}
+	if !row && !s.reads {
+		s.c.written += int64(s.c.c.Changes())
+	}
+	return row
 }
 
 // Close ends the run of the statement and returns its first error.
 func (s *Stmt) Close() error {
 	if s.open {
 		s.open = false
-		// The code is that of the last step, which is in s.err already.
-		sqlite3.Xsqlite3_reset(s.c.tls, s.handle)
+		// The error is that of the last step, which is in s.err already, or of a
+		// parameter that no step has looked at.
+		if err := s.s.Reset(); err != nil && s.err == nil {
+			s.err = wrap(err)
+		}
 	}
 	return s.err
 }
@@ -170,60 +130,55 @@ func (s *Stmt) Exec() error {
 // errSize means that a column doesn't hold what it was written with.
 var errSize = errors.New("sqlite: a stored value has the wrong size")
 
-func (s *Stmt) read() int32 {
+func (s *Stmt) read() int {
 	s.column++
 	return s.column - 1
 }
 
 // IsNull reports whether the next column is NULL, without passing it.
-func (s *Stmt) IsNull() bool {
-	return sqlite3.Xsqlite3_column_type(s.c.tls, s.handle, s.column) == sqlite3.SQLITE_NULL
-}
+func (s *Stmt) IsNull() bool { return s.s.ColumnIsNull(s.column) }
 
 // Skip passes a column.
 func (s *Stmt) Skip() { s.column++ }
 
 // ReadInt returns the next column as a number; 0 for NULL.
-func (s *Stmt) ReadInt() int64 { return sqlite3.Xsqlite3_column_int64(s.c.tls, s.handle, s.read()) }
+func (s *Stmt) ReadInt() int64 { return s.s.ColumnInt64(s.read()) }
 
 // ReadText returns the next column as text; "" for NULL.
-func (s *Stmt) ReadText() string { return string(s.view()) }
+func (s *Stmt) ReadText() string { return s.s.ColumnText(s.read()) }
 
 // ReadBlob returns a copy of the next column; nil for NULL.
 func (s *Stmt) ReadBlob() []byte {
-	if s.IsNull() {
-		s.Skip()
+	i := s.read()
+	if s.s.ColumnIsNull(i) {
 		return nil
 	}
-	return append([]byte{}, s.view()...)
+	b := make([]byte, s.s.ColumnLen(i))
+	s.s.ColumnBytes(i, b)
+	return b
 }
 
 // ReadInto fills v with the next column, or with zeros for NULL. A column of another
 // size is an error.
 func (s *Stmt) ReadInto(v []byte) {
-	b := s.view()
+	i := s.read()
 	clear(v)
-	if len(b) != len(v) && len(b) != 0 {
-		s.Fail(errSize)
+	if n := s.s.ColumnLen(i); n != len(v) && n != 0 {
+		s.err = errSize
 		return
 	}
-	copy(v, b)
+	s.s.ColumnBytes(i, v)
 }
 
 // ReadWith hands the bytes of the next column to read, which must not keep them.
 func (s *Stmt) ReadWith(read func([]byte) error) {
-	if err := read(s.view()); err != nil {
-		s.Fail(err)
-	}
-}
-
-// view returns the next column where SQLite keeps it: valid until the next step.
-func (s *Stmt) view() []byte {
 	i := s.read()
-	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.handle, i)
-	n := sqlite3.Xsqlite3_column_bytes(s.c.tls, s.handle, i)
-	if p == 0 || n <= 0 {
-		return nil
+	n := s.s.ColumnLen(i)
+	if cap(s.buf) < n {
+		s.buf = make([]byte, 2*n)
 	}
-	return unsafe.Slice((*byte)(pointer(p)), int(n))
+	s.s.ColumnBytes(i, s.buf[:n])
+	if err := read(s.buf[:n]); err != nil && s.err == nil {
+		s.err = err
+	}
 }
