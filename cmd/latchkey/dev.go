@@ -164,8 +164,8 @@ Paste this into another terminal:
 
 1. Sign the demo user in, as your application would after checking a password:
 
-  curl -s $API/sessions -H "Authorization: Bearer $KEY" \
-    --json '{"user":"USER","amr":["pwd"]}' | tee session.json
+  curl -s $API/sessions -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \
+    -d '{"user":"USER","amr":["pwd"]}' | tee session.json
 
 2. Take the tokens out, and ask what they stand for:
 
