@@ -44,6 +44,7 @@ type generator struct {
 	clients int
 	lasts   time.Duration
 	tokens  []string // each client cycles through a part of its own
+	once    bool     // stop when each token has been presented once
 	ticked  func(done int64, elapsed time.Duration)
 }
 
@@ -53,13 +54,13 @@ func (l *generator) run(ctx context.Context) (figures, error) {
 	start := time.Now()
 	var done atomic.Int64
 	clients := make([]*client, l.clients)
-	var all sync.WaitGroup
+	var working, watching sync.WaitGroup
 	for i := range clients {
 		from, to := i*len(l.tokens)/l.clients, (i+1)*len(l.tokens)/l.clients
 		clients[i] = &client{load: l, tokens: l.tokens[from:to], done: &done}
-		all.Go(func() { clients[i].run(ctx) })
+		working.Go(func() { clients[i].run(ctx) })
 	}
-	all.Go(func() {
+	watching.Go(func() {
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
 		for {
@@ -71,8 +72,11 @@ func (l *generator) run(ctx context.Context) (figures, error) {
 			}
 		}
 	})
-	all.Wait()
-	return summary(clients, time.Since(start))
+	working.Wait()
+	took := time.Since(start)
+	cancel()
+	watching.Wait()
+	return summary(clients, took)
 }
 
 func summary(clients []*client, took time.Duration) (figures, error) {
@@ -122,7 +126,11 @@ func (c *client) run(ctx context.Context) {
 			c.conn.Close()
 		}
 	}()
-	for i := 0; ctx.Err() == nil; i = (i + 1) % len(c.tokens) {
+	for n := 0; ctx.Err() == nil; n++ {
+		if c.load.once && n == len(c.tokens) {
+			return
+		}
+		i := n % len(c.tokens)
 		start := time.Now()
 		next, err := c.refresh(c.tokens[i])
 		if err != nil {

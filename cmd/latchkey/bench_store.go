@@ -33,8 +33,8 @@ type bench struct {
 }
 
 const (
-	perUser = 100     // sessions of one user
-	inHand  = 100_000 // tokens that the clients hold at most
+	perUser = 100    // sessions of one user
+	inHand  = 50_000 // tokens that the clients hold at most
 	aging   = time.Hour
 )
 

@@ -200,7 +200,16 @@ func (r *Ring) Mint(kid id.Key, typ Type, claims []byte) (string, error) {
 // ErrUnknown, ErrType, ErrSignature and, for authentic tokens alone, ErrRevoked. With
 // an error the other results are zero. Tokens of a next key are accepted: another
 // server may have made it active already.
-func (r *Ring) Open(token string, typ Type) ([]byte, id.Key, error) {
+func (r *Ring) Open(token string, typ Type) ([]byte, id.Key, error) { return r.open(token, typ, false) }
+
+// OpenMinted is Open for a token that is known to be, byte for byte, one that Mint of
+// this project returned: its signature isn't computed again. Everything else is checked,
+// the state of its key above all.
+func (r *Ring) OpenMinted(token string, typ Type) ([]byte, id.Key, error) {
+	return r.open(token, typ, true)
+}
+
+func (r *Ring) open(token string, typ Type, minted bool) ([]byte, id.Key, error) {
 	if len(token) > MaxToken {
 		return nil, id.Key{}, ErrTooLong
 	}
@@ -219,7 +228,10 @@ func (r *Ring) Open(token string, typ Type) ([]byte, id.Key, error) {
 	buf := []byte(token)
 	// A length that can't be is refused before it costs a signature.
 	signature, sign := buf[last+1:], h.key.signer()
-	if len(signature) != base64.RawURLEncoding.EncodedLen(sign.size()) || !sign.authentic(buf[:last], signature) {
+	if len(signature) != base64.RawURLEncoding.EncodedLen(sign.size()) {
+		return nil, id.Key{}, ErrSignature
+	}
+	if !minted && !sign.authentic(buf[:last], signature) {
 		return nil, id.Key{}, ErrSignature
 	}
 	claims, ok := decode(buf[first+1 : last])

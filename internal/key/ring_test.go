@@ -312,6 +312,43 @@ func TestStates(t *testing.T) {
 	refused(t, r, mint(t, other, k.ID, RefreshToken, someClaims), RefreshToken, ErrUnknown)
 }
 
+// OpenMinted computes no signature, and checks everything else that Open does.
+func TestOpenMinted(t *testing.T) {
+	r, k := newRing(t, ES256)
+	token := mint(t, r, k.ID, RefreshToken, someClaims)
+	if claims, kid, err := r.OpenMinted(token, RefreshToken); err != nil || !bytes.Equal(claims, someClaims) || kid != k.ID {
+		t.Errorf("%q of %v: %v", claims, kid, err)
+	}
+	signature := strings.LastIndexByte(token, '.') + 1
+	if _, _, err := r.OpenMinted(token[:signature]+strings.Repeat("A", len(token)-signature), RefreshToken); err != nil {
+		t.Errorf("a signature was computed: %v", err)
+	}
+	other, _ := newRing(t, ES256)
+	master := newMaster(t)
+	revoked, next := newKey(t, master, k.Project, Revoked, ES256, newSigner(t, ES256)), newKey(t, master, k.Project, Active, ES256, newSigner(t, ES256))
+	dead, err := OpenRing(master, []Key{revoked, next})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := dead.Header(revoked.ID, RefreshToken)
+	for name, c := range map[string]struct {
+		ring  *Ring
+		token string
+		typ   Type
+		want  error
+	}{
+		"another type":    {r, token, AccessToken, ErrType},
+		"another project": {other, token, RefreshToken, ErrUnknown},
+		"cut":             {r, token[:len(token)-1], RefreshToken, ErrSignature},
+		"two parts":       {r, token[:signature-1], RefreshToken, ErrMalformed},
+		"a revoked key":   {dead, header + token[strings.IndexByte(token, '.'):], RefreshToken, ErrRevoked},
+	} {
+		if claims, kid, err := c.ring.OpenMinted(c.token, c.typ); !errors.Is(err, c.want) || claims != nil || !kid.IsZero() {
+			t.Errorf("%s: %q of %v: %v, want %v", name, claims, kid, err, c.want)
+		}
+	}
+}
+
 func TestOpenRingRefuses(t *testing.T) {
 	master, p := newMaster(t), id.NewProject(start)
 	s := newSigner(t, EdDSA)

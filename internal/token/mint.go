@@ -83,6 +83,9 @@ func (p *project) mintRefresh(row session.Row, audience []byte, expires time.Tim
 	if errors.Is(err, key.ErrRevoked) || errors.Is(err, key.ErrUnknown) {
 		text, err = p.ring.Mint(p.ring.Active(), key.RefreshToken, claims)
 	}
+	if err == nil {
+		p.minted.add(text)
+	}
 	return secret.New(text), tooLarge("refresh token", err, row)
 }
 

@@ -22,6 +22,7 @@ type project struct {
 	policy policy.Policy
 	ring   *key.Ring
 	mac    []byte
+	minted *minted // of the service: it outlives versions
 
 	issuer      []byte // JSON strings, encoded once
 	sessionDRN  []byte
@@ -175,7 +176,7 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 	}
 	settings := row.Settings
 	p := &project{
-		Project: row, policy: policy.Of(settings), ring: ring, mac: mac,
+		Project: row, policy: policy.Of(settings), ring: ring, mac: mac, minted: &s.minted,
 		issuer:     quote(s.Issuer(row.ID)),
 		sessionDRN: quote(settings.Cookies.SessionName), refreshDRN: quote(settings.Cookies.RefreshName),
 		opaque: settings.RefreshTokenFormat == "opaque", claimsInRT: settings.ClaimsInRefreshToken,

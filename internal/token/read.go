@@ -77,7 +77,11 @@ func (p *project) readJWT(text string, kind Kind) (Credential, error) {
 	if kind == RefreshToken {
 		typ = key.RefreshToken
 	}
-	claims, _, err := p.ring.Open(text, typ)
+	open := p.ring.Open
+	if kind == RefreshToken && p.minted.has(text) {
+		open = p.ring.OpenMinted
+	}
+	claims, _, err := open(text, typ)
 	if err != nil {
 		return Credential{}, err
 	}

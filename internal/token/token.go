@@ -48,8 +48,9 @@ type Deps struct {
 // keeps what it needs of each project in memory, and every use is checked against the
 // project's version, for a refresh inside the transaction itself.
 type Service struct {
-	d     Deps
-	cache cache
+	d      Deps
+	cache  cache
+	minted minted
 }
 
 // New returns a Service. All members of d are needed.
