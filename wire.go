@@ -29,6 +29,8 @@ type Session struct {
 	EndedAt    *time.Time      `json:"endedAt,omitempty"`
 	AMR        []string        `json:"amr" description:"Authentication methods (RFC 8176 in spirit; values in docs/tokens.md)."`
 	Device     Device          `json:"device"`
+	Network    string          `json:"network,omitempty" description:"The /24 or /48 network that it was last seen in."`
+	Agent      string          `json:"agent,omitempty" description:"Browser and system family that it was last seen with."`
 	Claims     json.RawMessage `json:"claims,omitempty" description:"Secure custom claims, top level in tokens."`
 	NSec       json.RawMessage `json:"nsec,omitempty" description:"Custom claims that an untrusted client asked for."`
 	Current    bool            `json:"current,omitempty" description:"True for the session that asks."`

@@ -40,8 +40,16 @@ func renderSession(s session.Found) latchkey.Session {
 	return latchkey.Session{
 		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
 		CreatedAt: s.CreatedAt, AuthTime: s.AuthTime, LastSeenAt: s.LastSeen(), ExpiresAt: s.ExpiresAt(), EndedAt: optional(s.EndedAt),
-		AMR: list(s.AMR), Device: latchkey.Device(s.Device), Claims: s.Claims, NSec: s.NSec,
+		AMR: list(s.AMR), Device: latchkey.Device(s.Device), Network: renderNetwork(s.Context), Agent: s.Context.Agent,
+		Claims: s.Claims, NSec: s.NSec,
 	}
+}
+
+func renderNetwork(c session.Context) string {
+	if !c.Network.IsValid() {
+		return ""
+	}
+	return c.Network.String()
 }
 
 func renderTrace(s session.Found) latchkey.Trace {
@@ -49,10 +57,7 @@ func renderTrace(s session.Found) latchkey.Trace {
 	for i, e := range s.Trace.Entries {
 		t.Entries[i] = latchkey.TraceEntry{
 			At: e.At, Rule: e.Rule.Word(), Why: e.Why(), Token: e.Token.String(), Issued: e.Issued.String(),
-			Agent: e.Context.Agent, Foreign: e.Foreign, Count: e.Count,
-		}
-		if e.Context.Network.IsValid() {
-			t.Entries[i].Network = e.Context.Network.String()
+			Network: renderNetwork(e.Context), Agent: e.Context.Agent, Foreign: e.Foreign, Count: e.Count,
 		}
 		if e.Count > 1 {
 			t.Entries[i].LastAt = optional(e.Last)
