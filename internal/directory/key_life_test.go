@@ -80,7 +80,7 @@ func TestEscalation(t *testing.T) {
 // A key that is bound to networks or runs out makes none that isn't.
 func TestEscalationByNetworkAndTime(t *testing.T) {
 	w := newWorld(t)
-	bound := directory.NewKey{Kind: secret.Management, Name: "bound", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Lifetime: time.Hour}
+	bound := directory.NewKey{Kind: secret.Management, Name: "bound", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, ExpiresAt: w.clock.now().Add(time.Hour)}
 	by, _ := w.key(bound)
 	for name, c := range map[string]struct {
 		networks []string
@@ -95,7 +95,10 @@ func TestEscalationByNetworkAndTime(t *testing.T) {
 		"a longer life":     {[]string{"192.0.2.0/24"}, 2 * time.Hour, false},
 		"without end":       {[]string{"192.0.2.0/24"}, 0, false},
 	} {
-		wanted := directory.NewKey{Kind: secret.Management, Name: name, Lifetime: c.lifetime}
+		wanted := directory.NewKey{Kind: secret.Management, Name: name}
+		if c.lifetime > 0 {
+			wanted.ExpiresAt = w.clock.now().Add(c.lifetime)
+		}
 		for _, n := range c.networks {
 			wanted.Networks = append(wanted.Networks, netip.MustParsePrefix(n))
 		}

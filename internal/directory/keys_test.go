@@ -78,7 +78,7 @@ func TestCreateKey(t *testing.T) {
 	w := newWorld(t)
 	in := directory.NewKey{
 		Name: "backend", Kind: secret.Management, Scopes: []directory.Scope{directory.ScopeSessions, directory.ScopeUsers},
-		Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Lifetime: time.Hour,
+		Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, ExpiresAt: start.Add(time.Hour),
 	}
 	k, clear, err := w.CreateKey(t.Context(), w.project, in, nobody, operator)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestCreateKey(t *testing.T) {
 	}
 	want := directory.ManagementKey{
 		ID: k.ID, Project: w.project, Name: in.Name, Kind: in.Kind, Scopes: in.Scopes, Networks: in.Networks,
-		Digest: clear.Digest(), CreatedAt: k.ID.Time(), ExpiresAt: k.ID.Time().Add(time.Hour),
+		Digest: clear.Digest(), CreatedAt: k.ID.Time(), ExpiresAt: in.ExpiresAt,
 	}
 	if !reflect.DeepEqual(k, want) {
 		t.Errorf("made\n%+v, want\n%+v", k, want)
@@ -127,8 +127,8 @@ func TestNewKeyRules(t *testing.T) {
 		{"verify and more", directory.NewKey{Name: "a", Kind: secret.Verify, Scopes: scopes(directory.ScopeVerify, directory.ScopeUsers)}, "/scopes/1"},
 		{"fifty networks", directory.NewKey{Name: "a", Kind: secret.Management, Networks: networks(50)}, ""},
 		{"more networks", directory.NewKey{Name: "a", Kind: secret.Management, Networks: networks(51)}, "/networks"},
-		{"over already", directory.NewKey{Name: "a", Kind: secret.Management, Lifetime: -time.Second}, "/expiresAt"},
-		{"everything at once", directory.NewKey{Scopes: scopes("x"), Networks: networks(51), Lifetime: -1}, "/name /kind /scopes/0 /networks /expiresAt"},
+		{"over already", directory.NewKey{Name: "a", Kind: secret.Management, ExpiresAt: start}, "/expiresAt"},
+		{"everything at once", directory.NewKey{Scopes: scopes("x"), Networks: networks(51), ExpiresAt: start.Add(-time.Hour)}, "/name /kind /scopes/0 /networks /expiresAt"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			w := newWorld(t)
@@ -182,7 +182,7 @@ func TestScopes(t *testing.T) {
 
 func TestKeyExpires(t *testing.T) {
 	w := newWorld(t)
-	k, clear := w.key(directory.NewKey{Lifetime: time.Hour})
+	k, clear := w.key(directory.NewKey{ExpiresAt: start.Add(time.Hour)})
 	_, endless := w.key(directory.NewKey{})
 	const readings = 2 * time.Millisecond // the store's, then the service's
 	w.clock.reach(k.ExpiresAt.Add(-time.Millisecond - readings))

@@ -50,7 +50,7 @@ func (k ManagementKey) admits(ip netip.Addr) bool {
 	return len(k.Networks) == 0 || slices.ContainsFunc(k.Networks, func(n netip.Prefix) bool { return n.Contains(ip.Unmap()) })
 }
 
-func (n NewKey) check() error {
+func (n NewKey) check(now time.Time) error {
 	var bad []fault.Field
 	if n.Name == "" || !plain(n.Name, maxName) {
 		bad = append(bad, fault.Field{Pointer: "/name", Code: "format", Detail: "A name of 1 to 200 characters is wanted."})
@@ -70,7 +70,7 @@ func (n NewKey) check() error {
 	if len(n.Networks) > maxNetworks {
 		bad = append(bad, fault.Field{Pointer: "/networks", Code: "size", Detail: fmt.Sprintf("At most %d networks are allowed.", maxNetworks)})
 	}
-	if n.Lifetime < 0 {
+	if !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now) {
 		bad = append(bad, fault.Field{Pointer: "/expiresAt", Code: "range", Detail: "A time in the future is wanted."})
 	}
 	if len(bad) > 0 {

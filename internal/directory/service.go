@@ -107,23 +107,21 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 
 // NewKey is a management key to be made.
 type NewKey struct {
-	Name     string
-	Kind     secret.KeyKind
-	Scopes   []Scope // none: all that its kind may have
-	Networks []netip.Prefix
-	Lifetime time.Duration // 0: until ExpiresAt
-	// ExpiresAt is when it ends, in place of Lifetime; zero: without end.
-	ExpiresAt time.Time
+	Name      string
+	Kind      secret.KeyKind
+	Scopes    []Scope // none: all that its kind may have
+	Networks  []netip.Prefix
+	ExpiresAt time.Time // zero: without end
 }
 
 // CreateKey makes a management key and returns its secret, which isn't kept. The key by
 // asks for it, and can't give what it doesn't have: fault.Forbidden. Zero: an operator
 // does.
 func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by ManagementKey, o audit.Origin) (ManagementKey, secret.Text, error) {
-	if err := in.check(); err != nil {
+	now := s.now()
+	if err := in.check(now); err != nil {
 		return ManagementKey{}, secret.Text{}, err
 	}
-	now := s.now()
 	clear := secret.NewKey(in.Kind)
 	k := ManagementKey{
 		ID: id.NewManagementKey(now), Project: p, Name: in.Name, Kind: in.Kind, Scopes: in.Scopes, Networks: in.Networks,
@@ -131,9 +129,6 @@ func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by Man
 	}
 	if !in.ExpiresAt.IsZero() {
 		k.ExpiresAt = millis(in.ExpiresAt)
-	}
-	if in.Lifetime > 0 {
-		k.ExpiresAt = k.CreatedAt.Add(in.Lifetime)
 	}
 	if err := by.covers(k); err != nil {
 		return ManagementKey{}, secret.Text{}, err

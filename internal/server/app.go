@@ -45,7 +45,7 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 		return nil, err
 	}
 	a.Tokens, err = token.New(token.Deps{
-		Projects: st.Projects(), Keys: st.Keys(), Users: st.Users(), Sessions: st.Sessions(),
+		Projects: st.Projects(), Keys: st.Keys(), Sessions: st.Sessions(),
 		Master: master, PublicURL: publicURL, Now: now,
 	})
 	return a, err

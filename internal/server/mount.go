@@ -132,13 +132,9 @@ func welcome(w http.ResponseWriter, r *http.Request) error {
 }
 
 // unknown answers what no route serves: with the methods that the address has, or as
-// not found. It also refuses a token in the URL there, so that a mistyped address
-// doesn't hide the greater mistake.
+// not found.
 func unknown(mux *http.ServeMux) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := wire.TokenInURL(r); err != nil {
-			return err
-		}
 		var allowed []string
 		for _, method := range []string{"GET", "POST", "PATCH", "PUT", "DELETE"} {
 			probe := r.Clone(r.Context())

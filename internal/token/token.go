@@ -35,7 +35,6 @@ const (
 type Deps struct {
 	Projects directory.ProjectStore
 	Keys     key.Store
-	Users    directory.UserStore
 	Sessions session.Store
 	Master   *secret.Ring
 	// PublicURL is the address under which clients reach the server, without a
@@ -55,7 +54,7 @@ type Service struct {
 
 // New returns a Service. All members of d are needed.
 func New(d Deps) (*Service, error) {
-	if d.Projects == nil || d.Keys == nil || d.Users == nil || d.Sessions == nil || d.Master == nil || d.Now == nil {
+	if d.Projects == nil || d.Keys == nil || d.Sessions == nil || d.Master == nil || d.Now == nil {
 		return nil, errors.New("token: a dependency is missing")
 	}
 	if d.PublicURL == "" || strings.HasSuffix(d.PublicURL, "/") {

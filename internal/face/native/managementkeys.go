@@ -58,7 +58,7 @@ func (f *Face) createManagementKey(w http.ResponseWriter, r *http.Request, c cal
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
-	in, err := body.key(f.d.Now())
+	in, err := body.key()
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func (f *Face) createManagementKey(w http.ResponseWriter, r *http.Request, c cal
 	return wire.JSON(w, http.StatusCreated, latchkey.NewManagementKey{Key: renderManagementKey(k), Secret: clear.Reveal()})
 }
 
-func (b managementKeyBody) key(now time.Time) (directory.NewKey, error) {
-	in := directory.NewKey{Name: b.Name, Kind: secret.KeyKind(b.Kind)}
+func (b managementKeyBody) key() (directory.NewKey, error) {
+	in := directory.NewKey{Name: b.Name, Kind: secret.KeyKind(b.Kind), ExpiresAt: b.ExpiresAt}
 	for _, s := range b.Scopes {
 		in.Scopes = append(in.Scopes, directory.Scope(s))
 	}
@@ -81,11 +81,6 @@ func (b managementKeyBody) key(now time.Time) (directory.NewKey, error) {
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/networks/%d", i), Code: "format", Detail: "A network such as 192.0.2.0/24 is wanted."})
 		}
 		in.Networks = append(in.Networks, n)
-	}
-	if !b.ExpiresAt.IsZero() {
-		if in.ExpiresAt = b.ExpiresAt; !b.ExpiresAt.After(now) {
-			bad = append(bad, fault.Field{Pointer: "/expiresAt", Code: "range", Detail: "A time in the future is wanted."})
-		}
 	}
 	if len(bad) > 0 {
 		return in, fault.New(fault.Invalid, "The management key can't be made like this.").WithFields(bad...)

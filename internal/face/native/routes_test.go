@@ -69,7 +69,7 @@ func TestEveryManagementRouteRefusesStrangers(t *testing.T) {
 				lacks = append(lacks, scope)
 			}
 		}
-		short := w.newKey(t, w.project, directory.NewKey{Name: "short-lived", Kind: secret.Management, Lifetime: time.Minute})
+		short := w.newKey(t, w.project, directory.NewKey{Name: "short-lived", Kind: secret.Management, ExpiresAt: w.clock.Now().Add(time.Minute)})
 		w.clock.Move(time.Minute)
 		office := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 		for name, c := range map[string]struct {
