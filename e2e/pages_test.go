@@ -51,9 +51,21 @@ func TestOperatingPage(t *testing.T) {
 			serve[i] = w.path("master.key")
 		}
 	}
-	p := w.start(append(serve[1:], "--addr", "127.0.0.1:0", "--log-format", "json")...)
+	start := append(serve[1:], "--addr", "127.0.0.1:0", "--log-format", "json")
+	p := w.start(start...)
 	project := tenancy{ID: firstMatch(made, `prj_\w+`), ManagementKey: firstMatch(made, `lk_mgmt_\w+`)}
 	set := p.signIn(project, "alice@example.com")
+	change, reseal, ok := strings.Cut(here(blocks[len(blocks)-2]), "# now restart the server, then:\n")
+	if !ok || !strings.Contains(reseal, "key reseal") {
+		t.Fatalf("the commands before the last are %q", blocks[len(blocks)-2])
+	}
+	w.bash(change)
+	p.stop()
+	p = w.start(start...)
+	if out := w.bash(reseal); !strings.Contains(out, "2 keys resealed") {
+		t.Errorf("resealing says %q", out)
+	}
+	p.ask(refresh(project, set.RefreshToken)).must(t, &set)
 	act := blocks[len(blocks)-1]
 	if !strings.Contains(act, "session trace") || !strings.Contains(act, "session revoke") {
 		t.Fatalf("the last commands are %q", act)
