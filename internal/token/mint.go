@@ -168,7 +168,10 @@ func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, 
 	w.raw("tenants", []byte("{}"))
 	w.strings("roles", nil)
 	w.strings("permissions", nil)
-	w.int("epc", row.ClaimsEpoch)
+	// What the store said at this instant, by its clock. Verifiers compare it with the
+	// instants of the revocation feed: whole seconds, as iat has them, couldn't tell a
+	// token from before a change from one of the same second after it.
+	w.int("epc", at.UnixMilli())
 	w.custom(row)
 	w.WriteByte('}')
 	return w.Bytes()
