@@ -117,3 +117,24 @@ type Event struct {
 	RequestID string         `json:"requestId,omitempty"`
 	Data      map[string]any `json:"data,omitempty"`
 }
+
+// Revocation is one entry of the revocation feed: tokens that are not to be believed any
+// more although they haven't expired. A token was minted until At when its epc claim is
+// at most At in Unix milliseconds.
+type Revocation struct {
+	Seq    int64     `json:"seq" description:"Grows from entry to entry; numbers may be missing."`
+	Kind   string    `json:"kind" enum:"session,user,tenant,project,epoch,key" description:"session: every token with this sid. user, tenant, project: tokens of this sub, of this dct, of the whole project, minted until at. epoch: tokens of this session, user, tenant or project, told apart by the id's prefix, minted until at: still good, but refresh to learn what has changed. key: what this kid has signed."`
+	ID     string    `json:"id"`
+	Except string    `json:"except,omitempty" description:"Id of a session that a user or project entry spares."`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until" description:"Forget the entry from then on: every token concerned has expired by itself."`
+}
+
+// RevocationList is a part of the revocation feed.
+type RevocationList struct {
+	Snapshot   bool         `json:"snapshot" description:"True when the list starts with all entries that still matter, because the cursor was absent or unknown. False when it goes on at the cursor."`
+	Entries    []Revocation `json:"entries" description:"Oldest first."`
+	Cursor     string       `json:"cursor" description:"Ask again with after=cursor. Opaque."`
+	More       bool         `json:"more" description:"True when the list isn't complete yet: ask again at once."`
+	ServerTime time.Time    `json:"serverTime"`
+}

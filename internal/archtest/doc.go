@@ -46,6 +46,7 @@ func house() []room {
 		{"internal/fault", ground},
 
 		{"internal/audit", domain},
+		{"internal/revocation", domain},
 		{"internal/policy", domain},
 		{"internal/claim", domain},
 		{"internal/directory", domain},

@@ -1,0 +1,103 @@
+// Package revocation owns the revocation feed: which tokens that were minted already are
+// not to be believed any more, told to every verifier. An entry is written by the store
+// verb that ends the session, grows the epoch or revokes the key, in its transaction, so
+// there is no end without its entry. It is forgotten once the last token that it
+// concerns has expired by itself.
+//
+// It doesn't end anything, and it isn't asked by the server itself: a refresh looks at
+// the session's row.
+package revocation
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Kind is what an entry concerns.
+type Kind string
+
+// The kinds. All but Epoch refuse tokens; a token that Epoch concerns is good, but what
+// it says of its user is outdated: a refresh puts that right.
+const (
+	Session Kind = "session" // the session with this id
+	User    Kind = "user"    // tokens of the user minted until At
+	Tenant  Kind = "tenant"  // tokens with the tenant as current one minted until At
+	Project Kind = "project" // all tokens of the project minted until At
+	Epoch   Kind = "epoch"   // tokens of the session, user, tenant or project minted until At
+	Key     Kind = "key"     // what the signing key has signed
+)
+
+// Entry is one line of the feed. "Minted until At" is decided by the epc claim, which is
+// an instant of the same clock: epc <= At in Unix milliseconds.
+type Entry struct {
+	Seq     int64  // order of commit, over all projects of the store; from 1, with gaps
+	Tag     uint32 // random: a cursor of a store that was replaced by an older copy doesn't fit
+	Project id.Project
+	Kind    Kind
+	ID      string     // of the session, user, tenant, project or key
+	Except  id.Session // a session that a User or Project entry spares; zero: none
+	At      time.Time  // by the store's clock, in whole milliseconds
+	Until   time.Time  // from here on no token concerned can be valid
+}
+
+// Leeway is how much later than its expiry a verifier may still accept a token: the
+// largest clockSkew that settings allow.
+const Leeway = 5 * time.Minute
+
+// Life is how long session tokens of a project live.
+type Life struct {
+	TTL time.Duration // of those minted now
+
+	// Before is when the last token has expired that was minted under a longer TTL
+	// than now; zero when there was none.
+	Before time.Time
+}
+
+// Until returns when an entry of time at can be forgotten.
+func (l Life) Until(at time.Time) time.Time {
+	until := at.Add(l.TTL)
+	if l.Before.After(until) {
+		until = l.Before
+	}
+	return until.Add(Leeway)
+}
+
+// Shortened returns the life once the TTL has changed to ttl at the time now.
+func (l Life) Shortened(ttl time.Duration, now time.Time) Life {
+	next := Life{TTL: ttl, Before: l.Before}
+	if last := now.Add(l.TTL); ttl < l.TTL && last.After(next.Before) {
+		next.Before = last
+	}
+	return next
+}
+
+// Cursor is a place in the feed: behind the entry with this Seq and Tag. The zero value
+// is the beginning.
+type Cursor struct {
+	Seq int64
+	Tag uint32
+}
+
+// Cursor returns the place behind the entry.
+func (e Entry) Cursor() Cursor { return Cursor{e.Seq, e.Tag} }
+
+// Store keeps the entries that the other verbs of a store write.
+type Store interface {
+	// After returns at most limit entries of all projects with a greater Seq,
+	// ascending. What it returns is complete: no entry with a smaller Seq than the
+	// last one returned appears later.
+	After(ctx context.Context, seq int64, limit int) ([]Entry, error)
+
+	// Of returns at most limit entries of a project with a greater Seq, ascending, in
+	// the same way. An unknown project has none.
+	Of(ctx context.Context, p id.Project, seq int64, limit int) ([]Entry, error)
+
+	// Last returns the greatest Seq that was ever given, 0 for none.
+	Last(ctx context.Context) (int64, error)
+
+	// Sweep removes at most limit entries whose Until was before cutoff, and returns
+	// how many. Fewer than limit: none is left.
+	Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error)
+}

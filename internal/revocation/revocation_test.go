@@ -1,0 +1,37 @@
+package revocation_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/revocation"
+)
+
+// A token may be accepted until its own TTL and the leeway are over, whatever the TTL
+// has become since it was minted.
+func TestUntilCoversTokensOfEarlierTTLs(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	life := revocation.Life{TTL: 10 * time.Minute}
+	if got, want := life.Until(start), start.Add(15*time.Minute); !got.Equal(want) {
+		t.Errorf("a life that never changed: until %v, want %v", got, want)
+	}
+	life = life.Shortened(24*time.Hour, start) // in fact longer: nothing to remember
+	if !life.Before.IsZero() || life.TTL != 24*time.Hour {
+		t.Errorf("a longer TTL: %+v", life)
+	}
+	at := start.Add(time.Hour)
+	life = life.Shortened(time.Minute, at)
+	if got, want := life.Until(at.Add(time.Hour)), at.Add(24*time.Hour+revocation.Leeway); !got.Equal(want) {
+		t.Errorf("after a shorter TTL: until %v, want the end %v of the tokens from before", got, want)
+	}
+	// Shortened once more: the tokens of the first TTL are still the last ones.
+	life = life.Shortened(time.Minute/2, at.Add(2*time.Hour))
+	if got, want := life.Until(at.Add(2*time.Hour)), at.Add(24*time.Hour+revocation.Leeway); !got.Equal(want) {
+		t.Errorf("after two shorter TTLs: until %v, want %v", got, want)
+	}
+	late := at.Add(48 * time.Hour)
+	if got, want := life.Until(late), late.Add(time.Minute/2+revocation.Leeway); !got.Equal(want) {
+		t.Errorf("once they are gone: until %v, want %v", got, want)
+	}
+}
