@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 )
@@ -30,6 +31,16 @@ type Project struct {
 // MACContext is what a project's SealedMAC is bound to.
 func MACContext(p id.Project) string { return "mac:" + p.String() }
 
+// Domain is a host at which the end-user endpoints of one project are reachable.
+type Domain struct {
+	Host    string
+	Project id.Project
+}
+
+// ErrDomainTaken is the refusal of a custom domain that another project has.
+var ErrDomainTaken = fault.New(fault.Conflict, "Another project has this custom domain.").
+	WithFields(fault.Field{Pointer: "/customDomain", Code: "duplicate", Detail: "A domain leads to one project only."})
+
 // ProjectStore keeps projects.
 type ProjectStore interface {
 	// Insert adds p, with Version 1 and Epoch 0, and the event.
@@ -44,8 +55,14 @@ type ProjectStore interface {
 	// List returns at most limit projects with an ID greater than after, ascending.
 	List(ctx context.Context, after id.Project, limit int) ([]Project, error)
 
+	// Domains returns at most limit custom domains greater than after, ascending, each
+	// with its project. Projects without one are left out.
+	Domains(ctx context.Context, after string, limit int) ([]Domain, error)
+
 	// ChangeSettings replaces the settings if the version is still the given one and
-	// increases it; otherwise it changes nothing and returns fault.Conflict.
+	// increases it; otherwise it changes nothing and returns fault.Conflict. A custom
+	// domain that another project has is ErrDomainTaken: it is looked for in the same
+	// transaction, so that of two projects that want one domain at once, one gets it.
 	ChangeSettings(ctx context.Context, p id.Project, version int64, s latchkey.Settings, e audit.Event) error
 
 	// Reseal replaces SealedMAC if it is still old; otherwise it changes nothing and

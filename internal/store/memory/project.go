@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -70,6 +71,22 @@ func (s projects) List(ctx context.Context, after id.Project, limit int) ([]dire
 	return page, nil
 }
 
+func (s projects) Domains(ctx context.Context, after string, limit int) ([]directory.Domain, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.end()
+	var page []directory.Domain
+	for _, p := range tx.projects {
+		if d := p.Settings.CustomDomain; d != "" && d > after {
+			page = append(page, directory.Domain{Host: d, Project: p.ID})
+		}
+	}
+	slices.SortFunc(page, func(a, b directory.Domain) int { return strings.Compare(a.Host, b.Host) })
+	return page[:min(max(limit, 0), len(page))], nil
+}
+
 func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int64, settings latchkey.Settings, e audit.Event) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
@@ -82,6 +99,11 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 	}
 	if found.Version != version {
 		return fault.New(fault.Conflict, "The project has changed in the meantime.")
+	}
+	for other, taken := range tx.projects {
+		if d := settings.CustomDomain; d != "" && other != p && taken.Settings.CustomDomain == d {
+			return directory.ErrDomainTaken
+		}
 	}
 	found.Settings = copySettings(settings)
 	found.Version++

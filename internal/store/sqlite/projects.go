@@ -96,6 +96,47 @@ func (s projects) List(ctx context.Context, after id.Project, limit int) ([]dire
 // most returns a limit for SQL, where a negative one means none.
 func most(limit int) int64 { return int64(max(limit, 0)) }
 
+// customDomain is read out of the settings, where it stands anyway: a column would be a
+// second truth.
+const (
+	customDomain = "json_extract(settings, '$.customDomain')"
+
+	domainsAfter = "SELECT " + customDomain + ", id FROM projects WHERE " + customDomain + " > ? AND " + customDomain + " <> '' " +
+		"ORDER BY " + customDomain + " LIMIT ?"
+	domainOfAnother = "SELECT 1 FROM projects WHERE " + customDomain + " = ? AND " + customDomain + " <> '' AND n <> ?"
+)
+
+func (s projects) Domains(ctx context.Context, after string, limit int) ([]directory.Domain, error) {
+	var page []directory.Domain
+	err := s.read(ctx, func(c *engine.Conn) error {
+		q := c.Query(domainsAfter)
+		for q.Text(after).Int(most(limit)); q.Next(); {
+			d := directory.Domain{Host: q.ReadText()}
+			q.ReadInto(d.Project[:])
+			page = append(page, d)
+		}
+		return q.Close()
+	})
+	return page, err
+}
+
+// untaken refuses a custom domain that another project has. There is one writer at a
+// time, so nobody takes it until this transaction is over.
+func untaken(c *engine.Conn, p owner, domain string) error {
+	if domain == "" {
+		return nil
+	}
+	q := c.Query(domainOfAnother).Text(domain).Int(p.n)
+	taken := q.Next()
+	if err := q.Close(); err != nil {
+		return err
+	}
+	if taken {
+		return directory.ErrDomainTaken
+	}
+	return nil
+}
+
 func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int64, settings latchkey.Settings, e audit.Event) error {
 	return s.write(ctx, func(tx *transaction) error {
 		found, err := findOwner(tx.Conn, p)
@@ -104,6 +145,9 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 		}
 		if found.version != version {
 			return errChanged()
+		}
+		if err := untaken(tx.Conn, found, settings.CustomDomain); err != nil {
+			return err
 		}
 		q := putJSON(tx.Query("UPDATE projects SET settings = ?, version = version + 1 WHERE n = ?"), settings)
 		if err := q.Int(found.n).Exec(); err != nil {

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +24,8 @@ func projectChecks() []check {
 		{"settings don't change when the version is old", projectOldVersion},
 		{"one of many concurrent changes wins", projectRace},
 		{"the MAC key is resealed when it is still the old one", projectReseal},
+		{"custom domains are listed ascending, page by page", projectDomains},
+		{"of many that want one custom domain, one gets it", projectDomainRace},
 	}
 }
 
@@ -178,4 +182,80 @@ func projectReseal(t *testing.T, w *world) {
 	ok(t, err)
 	same(t, "the MAC key", []byte{byte(winner)}, got.SealedMAC)
 	w.told(t, e)
+}
+
+// atDomain gives a project a custom domain, or none.
+func (w *world) atDomain(t testing.TB, p directory.Project, domain string) error {
+	t.Helper()
+	now, err := w.Projects().Find(w.ctx, p.ID)
+	ok(t, err)
+	now.Settings.CustomDomain = domain
+	return w.Projects().ChangeSettings(w.ctx, p.ID, now.Version, now.Settings, w.event(p.ID, audit.SettingsChanged))
+}
+
+func projectDomains(t *testing.T, w *world) {
+	all, err := w.Projects().Domains(w.ctx, "", 9)
+	ok(t, err)
+	same(t, "the domains of nobody", 0, len(all))
+	var want []directory.Domain
+	for _, host := range []string{"z.example", "a.example", "a-b.example", "m.example"} {
+		p := w.newProject(t)
+		ok(t, w.atDomain(t, p, host))
+		want = append(want, directory.Domain{Host: host, Project: p.ID})
+	}
+	gone := w.newProject(t)
+	ok(t, w.atDomain(t, gone, "gone.example"))
+	ok(t, w.atDomain(t, gone, ""))
+	slices.SortFunc(want, func(a, b directory.Domain) int { return strings.Compare(a.Host, b.Host) })
+	for _, limit := range []int{0, 1, 3, 4, 5} {
+		var got []directory.Domain
+		for after := ""; ; {
+			page, err := w.Projects().Domains(w.ctx, after, limit)
+			ok(t, err)
+			if len(page) > limit {
+				t.Fatalf("a page of at most %d has %d", limit, len(page))
+			}
+			if got = append(got, page...); len(page) == 0 {
+				break
+			}
+			after = page[len(page)-1].Host
+		}
+		if limit > 0 {
+			same(t, "the domains", want, got)
+		}
+	}
+	// Its own domain is in nobody's way.
+	ok(t, w.atDomain(t, directory.Project{ID: want[0].Project}, want[0].Host))
+	ok(t, w.atDomain(t, gone, "gone.example"))
+}
+
+func projectDomainRace(t *testing.T, w *world) {
+	var all []directory.Project
+	for range 8 {
+		all = append(all, w.newProject(t))
+	}
+	w.news(t)
+	errs := together(len(all), func(i int) error {
+		s := all[i].Settings
+		s.CustomDomain = "auth.example.com"
+		return w.Projects().ChangeSettings(w.ctx, all[i].ID, 1, s, w.event(all[i].ID, audit.SettingsChanged))
+	})
+	winner := onlyWinner(t, errs, fault.Conflict)
+	for i, p := range all {
+		got, err := w.Projects().Find(w.ctx, p.ID)
+		ok(t, err)
+		if i == winner {
+			same(t, "the winner's domain", "auth.example.com", got.Settings.CustomDomain)
+			continue
+		}
+		same(t, "a loser", p, got)
+		if !errors.Is(errs[i], directory.ErrDomainTaken) {
+			t.Errorf("the refusal is %v", errs[i])
+		}
+	}
+	found, err := w.Projects().Domains(w.ctx, "", 9)
+	ok(t, err)
+	same(t, "the domains", []directory.Domain{{Host: "auth.example.com", Project: all[winner].ID}}, found)
+	ok(t, w.atDomain(t, all[winner], ""))
+	ok(t, w.atDomain(t, all[(winner+1)%len(all)], "auth.example.com"))
 }

@@ -40,6 +40,7 @@ func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
 		"Ping":             w.Ping,
 		"Projects.Find":    func(ctx context.Context) error { _, err := w.Projects().Find(ctx, p); return err },
 		"Projects.Version": func(ctx context.Context) error { _, err := w.Projects().Version(ctx, p); return err },
+		"Projects.Domains": func(ctx context.Context) error { _, err := w.Projects().Domains(ctx, "", 9); return err },
 		"Projects.List":    func(ctx context.Context) error { _, err := w.Projects().List(ctx, id.Project{}, 9); return err },
 		"Users.Find":       func(ctx context.Context) error { _, err := w.Users().Find(ctx, p, u.ID); return err },
 		"Users.FindByLogin": func(ctx context.Context) error {
