@@ -108,7 +108,7 @@ func testClient(t *testing.T, key string, transport http.RoundTripper, change ..
 	return c
 }
 
-func member(t *testing.T, body, name string) string {
+func jsonMember(t *testing.T, body, name string) string {
 	t.Helper()
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
@@ -140,7 +140,7 @@ func TestRefreshSendsTokenWhereItBelongs(t *testing.T) {
 				t.Fatalf("got %v, %v", set.RefreshToken, err)
 			}
 			got := server.calls[0]
-			body := strings.Replace(got.Body, member(t, got.Body, "composedAt"), "T", 1)
+			body := strings.Replace(got.Body, jsonMember(t, got.Body, "composedAt"), "T", 1)
 			if got.URL != testIssuer+"/session/refresh" || got.Method != "POST" || got.Authorization != "Bearer "+test.authorization || body != test.body {
 				t.Errorf("sent %+v", got)
 			}
@@ -173,7 +173,7 @@ func TestRefreshRepeatsLostRequestInsideItsBound(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		// The second must not be judged after the whole call was given up.
-		if a, b := member(t, server.calls[0].Body, "composedAt"), member(t, server.calls[1].Body, "composedAt"); a != b {
+		if a, b := jsonMember(t, server.calls[0].Body, "composedAt"), jsonMember(t, server.calls[1].Body, "composedAt"); a != b {
 			t.Errorf("composed at %s, then at %s", a, b)
 		}
 	})

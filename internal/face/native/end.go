@@ -2,7 +2,6 @@ package native
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -12,37 +11,23 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
-type endBody struct {
-	All         bool      `json:"all,omitempty" description:"Every session of the project. Excludes the filters."`
-	User        string    `json:"user,omitempty" description:"User id."`
-	CreatedFrom time.Time `json:"createdFrom,omitzero"`
-	CreatedTo   time.Time `json:"createdTo,omitzero"`
-	IP          string    `json:"ip,omitempty" description:"Address or network (CIDR) of the device."`
-	DryRun      bool      `json:"dryRun,omitempty" description:"Only count what would end."`
-}
-
-type endAnswer struct {
-	Revoked int  `json:"revoked" description:"How many active sessions ended, or would."`
-	DryRun  bool `json:"dryRun,omitempty"`
-}
-
 func (f *Face) endRoutes() []Route {
 	scope := directory.ScopeSessions
 	return []Route{
 		{
 			Method: "POST", Pattern: "/v1/projects/{project}/sessions/{sid}/revoke", ID: "revokeSession", Tag: tagSessions, Scope: scope,
 			Summary: "End a session", About: "Repeating it is no error: revoked is 0 then.",
-			Body: nothing{}, Answer: endAnswer{}, serve: f.managed(scope, f.endOne),
+			Body: nothing{}, Answer: latchkey.EndedSessions{}, serve: f.managed(scope, f.endOne),
 		},
 		{
 			Method: "POST", Pattern: "/v1/projects/{project}/users/{user}/sessions/revoke", ID: "revokeUserSessions", Tag: tagSessions, Scope: scope,
 			Summary: "End all sessions of a user", About: "One write, however many there are: no refresh that is under way survives it.",
-			Body: nothing{}, Answer: endAnswer{}, serve: f.managed(scope, f.endUser),
+			Body: nothing{}, Answer: latchkey.EndedSessions{}, serve: f.managed(scope, f.endUser),
 		},
 		{
 			Method: "POST", Pattern: "/v1/projects/{project}/sessions/revoke", ID: "revokeSessions", Tag: tagSessions, Scope: scope,
 			Summary: "End the sessions that match a filter, or all of them",
-			Body:    endBody{}, Answer: endAnswer{}, Codes: []latchkey.Code{latchkey.CodeContradiction},
+			Body:    latchkey.EndSessionsRequest{}, Answer: latchkey.EndedSessions{}, Codes: []latchkey.Code{latchkey.CodeContradiction},
 			serve: f.managed(scope, f.endMatching),
 		},
 	}
@@ -54,7 +39,7 @@ func (f *Face) ending(c caller) session.Ending {
 
 func (f *Face) ended(w http.ResponseWriter, n int) error {
 	f.d.Counter.SessionsEnded(session.Ended, n)
-	return wire.JSON(w, http.StatusOK, endAnswer{Revoked: n})
+	return wire.JSON(w, http.StatusOK, latchkey.EndedSessions{Revoked: n})
 }
 
 func (f *Face) endOne(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -92,11 +77,11 @@ func (f *Face) endUser(w http.ResponseWriter, r *http.Request, c caller) error {
 }
 
 func (f *Face) endMatching(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body endBody
+	var body latchkey.EndSessionsRequest
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
-	filter, err := body.filter(c.project)
+	filter, err := endFilter(body, c.project)
 	if err != nil {
 		return err
 	}
@@ -106,7 +91,7 @@ func (f *Face) endMatching(w http.ResponseWriter, r *http.Request, c caller) err
 		if n, err = f.d.Sessions.Count(r.Context(), filter); err != nil {
 			return err
 		}
-		return wire.JSON(w, http.StatusOK, endAnswer{Revoked: n, DryRun: true})
+		return wire.JSON(w, http.StatusOK, latchkey.EndedSessions{Revoked: n, DryRun: true})
 	case body.All:
 		n, err = f.d.Sessions.EndProject(r.Context(), c.project, f.ending(c))
 	default:
@@ -118,9 +103,9 @@ func (f *Face) endMatching(w http.ResponseWriter, r *http.Request, c caller) err
 	return f.ended(w, n)
 }
 
-// filter reads the filter. No filter at all isn't taken for all sessions: a client that
+// endFilter reads the filter. No filter at all isn't taken for all sessions: a client that
 // forgets its filter must not log everybody out.
-func (b endBody) filter(p id.Project) (session.Filter, error) {
+func endFilter(b latchkey.EndSessionsRequest, p id.Project) (session.Filter, error) {
 	out := session.Filter{Project: p, CreatedFrom: b.CreatedFrom, CreatedTo: b.CreatedTo}
 	var bad []fault.Field
 	var err error

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -16,23 +15,14 @@ import (
 
 type eventQuery struct {
 	wire.Page
-	Types   []string  `query:"type" description:"Only events of these types, separated by commas."`
-	Session string    `query:"session" description:"Session id."`
-	User    string    `query:"user" description:"User id."`
-	From    time.Time `query:"from"`
-	To      time.Time `query:"to" description:"Exclusive."`
-}
-
-type eventList struct {
-	Events        []latchkey.Event `json:"events" description:"Newest first."`
-	NextPageToken string           `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+	latchkey.EventFilter
 }
 
 func (f *Face) eventRoutes() []Route {
 	scope := directory.ScopeEvents
 	return []Route{{
 		Method: "GET", Pattern: "/v1/projects/{project}/events", ID: "listEvents", Tag: tagEvents, Scope: scope,
-		Summary: "The audit log, newest first", Query: eventQuery{}, Answer: eventList{}, serve: f.managed(scope, f.listEvents),
+		Summary: "The audit log, newest first", Query: eventQuery{}, Answer: latchkey.EventList{}, serve: f.managed(scope, f.listEvents),
 	}}
 }
 
@@ -52,7 +42,7 @@ func (f *Face) listEvents(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
-	out := eventList{Events: []latchkey.Event{}}
+	out := latchkey.EventList{Events: []latchkey.Event{}}
 	for i, e := range events {
 		if i == q.Size {
 			last := events[i-1].ID

@@ -11,36 +11,23 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
-type keyList struct {
-	Keys []latchkey.SigningKey `json:"keys" description:"Oldest first."`
-}
-
-type rotateBody struct {
-	Immediate bool `json:"immediate,omitempty" description:"Sign with the new key at once. Verifiers that cache the key set refuse its tokens until they read the set again."`
-}
-
-type revokeAnswer struct {
-	Key     latchkey.SigningKey `json:"key"`
-	Revoked int                 `json:"revoked" description:"How many active sessions ended with it."`
-}
-
 func (f *Face) keyRoutes() []Route {
 	scope := directory.ScopeKeys
 	path := "/v1/projects/{project}/keys"
 	return []Route{
 		{
 			Method: "GET", Pattern: path, ID: "listKeys", Tag: tagKeys, Scope: scope,
-			Summary: "The signing keys, without their private parts", Answer: keyList{}, serve: f.managed(scope, f.listKeys),
+			Summary: "The signing keys, without their private parts", Answer: latchkey.SigningKeyList{}, serve: f.managed(scope, f.listKeys),
 		},
 		{
 			Method: "POST", Pattern: path + "/rotate", ID: "rotateKey", Tag: tagKeys, Scope: scope,
-			Summary: "Replace the active key; the new one is published a day before it signs", Body: rotateBody{}, Answer: latchkey.SigningKey{},
+			Summary: "Replace the active key; the new one is published a day before it signs", Body: latchkey.RotateKeyRequest{}, Answer: latchkey.SigningKey{},
 			Codes: []latchkey.Code{latchkey.CodeConflict}, serve: f.managed(scope, f.rotateKey),
 		},
 		{
 			Method: "POST", Pattern: path + "/{kid}/revoke", ID: "revokeKey", Tag: tagKeys, Scope: scope,
 			Summary: "Take a key out at once and end every session whose refresh token it signed",
-			Body:    nothing{}, Answer: revokeAnswer{}, Codes: []latchkey.Code{latchkey.CodeConflict},
+			Body:    nothing{}, Answer: latchkey.RevokedKey{}, Codes: []latchkey.Code{latchkey.CodeConflict},
 			serve: f.managed(scope, f.revokeKey),
 		},
 	}
@@ -51,7 +38,7 @@ func (f *Face) listKeys(w http.ResponseWriter, r *http.Request, c caller) error 
 	if err != nil {
 		return err
 	}
-	out := keyList{Keys: []latchkey.SigningKey{}}
+	out := latchkey.SigningKeyList{Keys: []latchkey.SigningKey{}}
 	for _, k := range keys {
 		out.Keys = append(out.Keys, renderKey(k))
 	}
@@ -59,7 +46,7 @@ func (f *Face) listKeys(w http.ResponseWriter, r *http.Request, c caller) error 
 }
 
 func (f *Face) rotateKey(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body rotateBody
+	var body latchkey.RotateKeyRequest
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
@@ -94,5 +81,5 @@ func (f *Face) revokeKey(w http.ResponseWriter, r *http.Request, c caller) error
 		return err
 	}
 	f.d.Counter.SessionsEnded(session.KeyRevoked, n)
-	return wire.JSON(w, http.StatusOK, revokeAnswer{renderKey(k), n})
+	return wire.JSON(w, http.StatusOK, latchkey.RevokedKey{Key: renderKey(k), Revoked: n})
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -14,31 +13,18 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
-type managementKeyBody struct {
-	Name      string    `json:"name" required:"true" minLength:"1" maxLength:"200"`
-	Kind      string    `json:"kind,omitempty" enum:"mgmt,verify" default:"mgmt"`
-	Scopes    []string  `json:"scopes,omitempty" maxItems:"6" description:"sessions, users, settings, keys, events, verify; none given: all."`
-	Networks  []string  `json:"networks,omitempty" maxItems:"50" description:"Networks (CIDR) it may be used from; none given: any."`
-	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-}
-
-type managementKeyList struct {
-	Keys          []latchkey.ManagementKey `json:"keys" description:"Oldest first."`
-	NextPageToken string                   `json:"nextPageToken,omitempty" description:"Absent on the last page."`
-}
-
 func (f *Face) managementKeyRoutes() []Route {
 	scope := directory.ScopeKeys
 	path := "/v1/projects/{project}/management-keys"
 	return []Route{
 		{
 			Method: "POST", Pattern: path, ID: "createManagementKey", Tag: tagManagement, Scope: scope,
-			Summary: "Make a management key; its secret is shown this once", Body: managementKeyBody{}, Answer: latchkey.NewManagementKey{},
+			Summary: "Make a management key; its secret is shown this once", Body: latchkey.ManagementKeyRequest{}, Answer: latchkey.NewManagementKey{},
 			Status: http.StatusCreated, Codes: []latchkey.Code{latchkey.CodeForbidden}, serve: f.managed(scope, f.createManagementKey),
 		},
 		{
 			Method: "GET", Pattern: path, ID: "listManagementKeys", Tag: tagManagement, Scope: scope,
-			Summary: "List management keys", Query: wire.Page{}, Answer: managementKeyList{}, serve: f.managed(scope, f.listManagementKeys),
+			Summary: "List management keys", Query: wire.Page{}, Answer: latchkey.ManagementKeyList{}, serve: f.managed(scope, f.listManagementKeys),
 		},
 		{
 			Method: "POST", Pattern: path + "/{key}/rotate", ID: "rotateManagementKey", Tag: tagManagement, Scope: scope,
@@ -54,11 +40,11 @@ func (f *Face) managementKeyRoutes() []Route {
 }
 
 func (f *Face) createManagementKey(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body managementKeyBody
+	var body latchkey.ManagementKeyRequest
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
-	in, err := body.key()
+	in, err := newKey(body)
 	if err != nil {
 		return err
 	}
@@ -69,7 +55,7 @@ func (f *Face) createManagementKey(w http.ResponseWriter, r *http.Request, c cal
 	return wire.JSON(w, http.StatusCreated, latchkey.NewManagementKey{Key: renderManagementKey(k), Secret: clear.Reveal()})
 }
 
-func (b managementKeyBody) key() (directory.NewKey, error) {
+func newKey(b latchkey.ManagementKeyRequest) (directory.NewKey, error) {
 	in := directory.NewKey{Name: b.Name, Kind: secret.KeyKind(b.Kind), ExpiresAt: b.ExpiresAt}
 	for _, s := range b.Scopes {
 		in.Scopes = append(in.Scopes, directory.Scope(s))
@@ -101,7 +87,7 @@ func (f *Face) listManagementKeys(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
-	out := managementKeyList{Keys: []latchkey.ManagementKey{}}
+	out := latchkey.ManagementKeyList{Keys: []latchkey.ManagementKey{}}
 	for i, k := range keys {
 		if i == page.Size {
 			last := keys[i-1].ID

@@ -265,7 +265,7 @@ func (r Route) problems(oc openapi.OperationContext) error {
 func describeShared(r *openapi31.Reflector) error {
 	var failed error
 	collect := jsonschema.CollectDefinitions(func(name string, s jsonschema.Schema) {
-		if name == schemaNames["signInUser"] {
+		if name == "SignInUser" {
 			no := false
 			s.WithAdditionalProperties(jsonschema.SchemaOrBool{TypeBoolean: &no})
 		}
@@ -273,7 +273,7 @@ func describeShared(r *openapi31.Reflector) error {
 		failed = errors.Join(failed, err)
 		r.SpecEns().ComponentsEns().WithSchemasItem(name, simple)
 	})
-	for _, v := range []any{latchkey.Problem{}, signInUser{}} {
+	for _, v := range []any{latchkey.Problem{}, latchkey.SignInUser{}} {
 		if _, err := r.Reflect(v, jsonschema.RootRef, jsonschema.DefinitionsPrefix(schemaPrefix), collect); err != nil {
 			return fmt.Errorf("native: describing %T: %w", v, err)
 		}

@@ -1,9 +1,7 @@
 package native
 
 import (
-	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -18,30 +16,17 @@ import (
 // none is no session.
 var none id.Session
 
-type ownAnswer struct {
-	Session    latchkey.Session `json:"session"`
-	TokenKind  string           `json:"tokenKind" enum:"session,refresh"`
-	Claims     json.RawMessage  `json:"claims,omitempty" description:"What the presented token says; not for opaque ones."`
-	ExpiresAt  time.Time        `json:"expiresAt" description:"When the presented token ends."`
-	ServerTime time.Time        `json:"serverTime"`
-}
-
-type sessionList struct {
-	Sessions      []latchkey.Session `json:"sessions" description:"Newest first."`
-	NextPageToken string             `json:"nextPageToken,omitempty" description:"Absent on the last page."`
-}
-
 func (f *Face) ownRoutes() []Route {
 	return []Route{
 		{
 			Method: "GET", Pattern: "/{project}/session", ID: "getOwnSession", Tag: tagTokens,
-			Summary: "What the presented session or refresh token stands for", Answer: ownAnswer{},
+			Summary: "What the presented session or refresh token stands for", Answer: latchkey.OwnSession{},
 			Codes: codes(latchkey.CodeRateLimited), serve: f.public(f.own),
 		},
 		{
 			Method: "GET", Pattern: "/{project}/sessions", ID: "listOwnSessions", Tag: tagTokens,
 			Summary: "The user's own active sessions, with device, network and times",
-			Query:   wire.Page{}, Answer: sessionList{},
+			Query:   wire.Page{}, Answer: latchkey.SessionList{},
 			Codes: codes(latchkey.CodeRateLimited), serve: f.public(f.ownList),
 		},
 		{
@@ -75,7 +60,7 @@ func (f *Face) own(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := ownAnswer{
+	answer := latchkey.OwnSession{
 		Session: renderSession(session.Found{Row: who.Row, Status: session.Active}), TokenKind: "session",
 		Claims: who.Claims, ExpiresAt: who.ExpiresAt, ServerTime: f.d.Now().UTC(),
 	}

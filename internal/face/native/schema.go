@@ -15,11 +15,8 @@ import (
 // schemaNames are what types are called in the document when their Go name wouldn't say
 // it. Clients generate code from these names, so they stay.
 var schemaNames = map[string]string{
-	"refreshBody": "RefreshRequest", "tokenBody": "TokenRequest", "signInBody": "SignInRequest", "claimsBody": "ClaimsPatch",
-	"endBody": "EndSessionsRequest", "userBody": "UserRequest", "signInUser": "SignInUser", "userRef": "UserReference", "rotateBody": "RotateKeyRequest",
-	"managementKeyBody": "ManagementKeyRequest", "deviceBody": "DeviceRequest",
-	"ackAnswer": "Acknowledgement", "ownAnswer": "OwnSession", "endAnswer": "EndedSessions", "revokeAnswer": "RevokedKey",
-	"jwks": "KeySet", "metadata": "DiscoveryDocument", "keyList": "SigningKeyList", "Code": "ProblemCode",
+	"RefreshBody": "RefreshRequest", "TokenBody": "TokenRequest",
+	"jwks": "KeySet", "metadata": "DiscoveryDocument", "Code": "ProblemCode",
 }
 
 // schemaOptions makes schemas say what the API does: it is applied to every reflection.
@@ -94,9 +91,9 @@ func special(s *jsonschema.Schema, v reflect.Value) (known bool) {
 		for _, info := range wire.Codes() {
 			s.Enum = append(s.Enum, string(info.Code))
 		}
-	case reflect.TypeFor[userRef]():
+	case reflect.TypeFor[latchkey.UserReference]():
 		name := text().WithDescription("A user id or a login id.")
-		object := (&jsonschema.Schema{}).WithRef(schemaPrefix + schemaNames["signInUser"])
+		object := (&jsonschema.Schema{}).WithRef(schemaPrefix + "SignInUser")
 		*s = *(&jsonschema.Schema{}).WithOneOf(name.ToSchemaOrBool(), object.ToSchemaOrBool()).
 			WithDescription("A user id, a login id, or a user object.")
 	case reflect.TypeFor[json.RawMessage]():

@@ -2,11 +2,9 @@ package native
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -17,35 +15,9 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
-type signInBody struct {
-	User         userRef           `json:"user" required:"true" description:"A user id, a login id, or a user object to create or update (found by its login ids), for which the key needs the scope users too."`
-	AMR          []string          `json:"amr" required:"true" description:"How the user signed in: oauth, email, sms, whatsapp, webauthn, totp, fed, pwd. mfa is added by the server."`
-	Claims       json.RawMessage   `json:"claims,omitempty" description:"Secure custom claims: an object; top level in tokens."`
-	NSec         json.RawMessage   `json:"nsec,omitempty" description:"Claims that an untrusted client asked for: an object; nsec in tokens."`
-	Audience     []string          `json:"audience,omitempty" description:"Added to the aud claim."`
-	Device       deviceBody        `json:"device,omitzero" description:"The user's device, since the application speaks for it."`
-	Lifetime     latchkey.Duration `json:"lifetime,omitzero" description:"Shorter than the project's absoluteTimeout."`
-	RevokeOthers bool              `json:"revokeOthers,omitempty" description:"End the user's other sessions in the same transaction."`
-}
-
-type deviceBody struct {
-	IP        string `json:"ip,omitempty" maxLength:"45"`
-	UserAgent string `json:"userAgent,omitempty" maxLength:"1024"`
-	Name      string `json:"name,omitempty" maxLength:"100"`
-}
-
 type sessionQuery struct {
 	wire.Page
-	User        string    `query:"user" description:"User id."`
-	State       string    `query:"state" enum:"active,ended,expired"`
-	CreatedFrom time.Time `query:"createdFrom"`
-	CreatedTo   time.Time `query:"createdTo"`
-	IP          string    `query:"ip" description:"Address or network (CIDR) of the device."`
-}
-
-type claimsBody struct {
-	Claims json.RawMessage `json:"claims,omitempty" description:"JSON merge patch for the secure custom claims: null takes a claim out."`
-	NSec   json.RawMessage `json:"nsec,omitempty" description:"The same for the claims in nsec."`
+	latchkey.SessionFilter
 }
 
 func (f *Face) sessionRoutes() []Route {
@@ -53,13 +25,13 @@ func (f *Face) sessionRoutes() []Route {
 	return []Route{
 		{
 			Method: "POST", Pattern: "/v1/projects/{project}/sessions", ID: "createSession", Tag: tagSessions, Scope: scope,
-			Summary: "Sign a user in: the application has authenticated them", Body: signInBody{}, Answer: latchkey.TokenSet{},
+			Summary: "Sign a user in: the application has authenticated them", Body: latchkey.SignInRequest{}, Answer: latchkey.TokenSet{},
 			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict},
 			serve: f.managed(scope, f.signIn),
 		},
 		{
 			Method: "GET", Pattern: "/v1/projects/{project}/sessions", ID: "listSessions", Tag: tagSessions, Scope: scope,
-			Summary: "List sessions, newest first", Query: sessionQuery{}, Answer: sessionList{},
+			Summary: "List sessions, newest first", Query: sessionQuery{}, Answer: latchkey.SessionList{},
 			serve: f.managed(scope, f.listSessions),
 		},
 		{
@@ -69,7 +41,7 @@ func (f *Face) sessionRoutes() []Route {
 		{
 			Method: "PATCH", Pattern: "/v1/projects/{project}/sessions/{sid}", ID: "changeSessionClaims", Tag: tagSessions, Scope: scope,
 			Summary: "Change the custom claims of a live session; its next refresh carries them",
-			Body:    claimsBody{}, Answer: latchkey.Session{},
+			Body:    latchkey.ClaimsPatch{}, Answer: latchkey.Session{},
 			Codes: []latchkey.Code{latchkey.CodeSessionRevoked, latchkey.CodeSessionExpired, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict},
 			serve: f.managed(scope, f.changeClaims),
 		},
@@ -81,7 +53,7 @@ func (f *Face) sessionRoutes() []Route {
 }
 
 func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body signInBody
+	var body latchkey.SignInRequest
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
@@ -90,7 +62,7 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 		Lifetime: body.Lifetime.Std(), EndOthers: body.RevokeOthers, Origin: c.origin,
 	}
 	var err error
-	if in.Device, in.Context, err = body.Device.read(); err != nil {
+	if in.Device, in.Context, err = readDevice(body.Device); err != nil {
 		return err
 	}
 	if in.User, err = f.resolve(r.Context(), c, body.User, in); err != nil {
@@ -107,9 +79,9 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 // maxDeviceName is what is kept of a device's name, in bytes.
 const maxDeviceName = 100
 
-// read turns what the application says of the device into what is stored and what
+// readDevice turns what the application says of the device into what is stored and what
 // later requests are compared with.
-func (d deviceBody) read() (session.Device, session.Context, error) {
+func readDevice(d latchkey.DeviceRequest) (session.Device, session.Context, error) {
 	var ip netip.Addr
 	if d.IP != "" {
 		var err error
@@ -130,17 +102,17 @@ func (d deviceBody) read() (session.Device, session.Context, error) {
 	return device, session.Context{Network: client.Network, Agent: client.Agent}, nil
 }
 
-func (f *Face) list(ctx context.Context, filter session.Filter, page wire.Page) (sessionList, error) {
+func (f *Face) list(ctx context.Context, filter session.Filter, page wire.Page) (latchkey.SessionList, error) {
 	if err := cursor(page, filter.After[:]); err != nil {
-		return sessionList{}, err
+		return latchkey.SessionList{}, err
 	}
 	// One more than the page tells whether there is a next one.
 	filter.Limit = page.Size + 1
 	found, err := f.d.Sessions.List(ctx, filter)
 	if err != nil {
-		return sessionList{}, err
+		return latchkey.SessionList{}, err
 	}
-	out := sessionList{Sessions: []latchkey.Session{}}
+	out := latchkey.SessionList{Sessions: []latchkey.Session{}}
 	for i, s := range found {
 		if i == page.Size {
 			last := found[i-1].ID
@@ -232,7 +204,7 @@ func (f *Face) trace(w http.ResponseWriter, r *http.Request, c caller) error {
 }
 
 func (f *Face) changeClaims(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body claimsBody
+	var body latchkey.ClaimsPatch
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}

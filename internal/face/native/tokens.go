@@ -3,7 +3,6 @@ package native
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -12,21 +11,6 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
-
-type refreshBody struct {
-	RefreshToken string    `json:"refreshToken,omitempty" description:"The refresh token, unless it is in the Authorization header."`
-	Rotate       string    `json:"rotate,omitempty" enum:"never" description:"never: a session token only, the refresh token stays as it is. Needs a key of the application with the scope verify in the Authorization header."`
-	ComposedAt   time.Time `json:"composedAt,omitzero" description:"When the client composed the request, by the server's clock. One composed longer ago than half the reuse window, and than 10s, is answered request_expired and changes nothing."`
-}
-
-type tokenBody struct {
-	RefreshToken string `json:"refreshToken,omitempty" description:"The refresh token, unless a token is in the Authorization header."`
-}
-
-type ackAnswer struct {
-	Confirmed     bool      `json:"confirmed" description:"Whether the newest refresh token counts as arrived."`
-	ConfirmableAt time.Time `json:"confirmableAt" description:"From when on an acknowledgement counts: the end of the reuse window. Until then answers with an older token may still be under way."`
-}
 
 type nothing struct{}
 
@@ -44,7 +28,7 @@ func (f *Face) tokenRoutes() []Route {
 			Method: "POST", Pattern: "/{project}/session/refresh", ID: "refreshSession", Tag: tagTokens,
 			Summary: "Trade a refresh token for a new token set",
 			About:   "Repeating the request inside the reuse window gives the same refresh token again, so a lost answer costs nothing. Drop tokens only on a problem that is terminal.",
-			Body:    refreshBody{}, Answer: latchkey.TokenSet{},
+			Body:    latchkey.RefreshBody{}, Answer: latchkey.TokenSet{},
 			Codes: codes(latchkey.CodeRequestExpired, latchkey.CodeRateLimited, twice),
 			serve: f.public(f.refresh),
 		},
@@ -52,24 +36,24 @@ func (f *Face) tokenRoutes() []Route {
 			Method: "POST", Pattern: "/{project}/session/ack", ID: "acknowledgeRefresh", Tag: tagTokens,
 			Summary: "Confirm that the newest refresh token was kept",
 			About:   "Once confirmed, the token before it counts as stolen when it comes back. A session token seen at GET /session confirms too.",
-			Body:    tokenBody{}, Answer: ackAnswer{}, Codes: codes(latchkey.CodeRateLimited, twice),
+			Body:    latchkey.TokenBody{}, Answer: latchkey.Acknowledgement{}, Codes: codes(latchkey.CodeRateLimited, twice),
 			serve: f.public(f.acknowledge),
 		},
 		{
 			Method: "POST", Pattern: "/{project}/session/logout", ID: "logout", Tag: tagTokens,
 			Summary: "End this session", About: "Repeating it is no error.",
-			Body: tokenBody{}, Answer: nothing{}, Codes: []latchkey.Code{latchkey.CodeRateLimited, twice},
+			Body: latchkey.TokenBody{}, Answer: nothing{}, Codes: []latchkey.Code{latchkey.CodeRateLimited, twice},
 			serve: f.public(f.logout),
 		},
 		{
 			Method: "POST", Pattern: "/{project}/session/logout-others", ID: "logoutOthers", Tag: tagTokens,
-			Summary: "End the user's other sessions", Body: tokenBody{}, Answer: nothing{},
+			Summary: "End the user's other sessions", Body: latchkey.TokenBody{}, Answer: nothing{},
 			Codes: codes(latchkey.CodeRateLimited, twice),
 			serve: f.public(f.logoutMany(true)),
 		},
 		{
 			Method: "POST", Pattern: "/{project}/session/logout-all", ID: "logoutAll", Tag: tagTokens,
-			Summary: "End all sessions of the user", Body: tokenBody{}, Answer: nothing{},
+			Summary: "End all sessions of the user", Body: latchkey.TokenBody{}, Answer: nothing{},
 			Codes: codes(latchkey.CodeRateLimited, twice),
 			serve: f.public(f.logoutMany(false)),
 		},
@@ -77,7 +61,7 @@ func (f *Face) tokenRoutes() []Route {
 }
 
 func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
-	var body refreshBody
+	var body latchkey.RefreshBody
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
@@ -120,11 +104,11 @@ func (f *Face) acknowledge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return wire.JSON(w, http.StatusOK, ackAnswer{confirmed, at})
+	return wire.JSON(w, http.StatusOK, latchkey.Acknowledgement{Confirmed: confirmed, ConfirmableAt: at})
 }
 
 func (f *Face) presentBody(r *http.Request) (presented, error) {
-	var body tokenBody
+	var body latchkey.TokenBody
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return presented{}, err
 	}

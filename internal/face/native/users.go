@@ -15,40 +15,13 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
-type userBody struct {
-	LoginIDs *[]string `json:"loginIds,omitempty" description:"1 to 10 names by which the user is found, such as an e-mail address; each unique in the project."`
-	Name     *string   `json:"name,omitempty"`
-	Email    *string   `json:"email,omitempty"`
-	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
-	Status   *string   `json:"status,omitempty" enum:"enabled,disabled" description:"disabled ends all sessions of the user."`
-}
-
-// signInUser is a user as a sign-in brings one along. It has no status: a sign-in doesn't
-// decide who may sign in.
-type signInUser struct {
-	LoginIDs *[]string `json:"loginIds,omitempty" description:"1 to 10 names by which the user is found or made; each unique in the project."`
-	Name     *string   `json:"name,omitempty"`
-	Email    *string   `json:"email,omitempty"`
-	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
-}
-
-func (b signInUser) change() directory.UserChange {
+func signInChange(b latchkey.SignInUser) directory.UserChange {
 	return directory.UserChange{LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone}
-}
-
-// userRef is a user id, a login id, or a user object.
-type userRef struct {
-	json.RawMessage
 }
 
 type userQuery struct {
 	wire.Page
-	LoginID string `query:"loginId" description:"Only the user with this login id."`
-}
-
-type userList struct {
-	Users         []latchkey.User `json:"users" description:"Oldest first."`
-	NextPageToken string          `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+	latchkey.UserFilter
 }
 
 func (f *Face) userRoutes() []Route {
@@ -57,12 +30,12 @@ func (f *Face) userRoutes() []Route {
 	return []Route{
 		{
 			Method: "POST", Pattern: "/v1/projects/{project}/users", ID: "createUser", Tag: tagUsers, Scope: scope,
-			Summary: "Add a user", Body: userBody{}, Answer: latchkey.User{}, Status: http.StatusCreated,
+			Summary: "Add a user", Body: latchkey.UserRequest{}, Answer: latchkey.User{}, Status: http.StatusCreated,
 			Codes: []latchkey.Code{latchkey.CodeConflict}, serve: f.managed(scope, f.createUser),
 		},
 		{
 			Method: "GET", Pattern: "/v1/projects/{project}/users", ID: "listUsers", Tag: tagUsers, Scope: scope,
-			Summary: "List users, or find one by login id", Query: userQuery{}, Answer: userList{},
+			Summary: "List users, or find one by login id", Query: userQuery{}, Answer: latchkey.UserList{},
 			serve: f.managed(scope, f.listUsers),
 		},
 		{
@@ -71,7 +44,7 @@ func (f *Face) userRoutes() []Route {
 		},
 		{
 			Method: "PATCH", Pattern: one, ID: "changeUser", Tag: tagUsers, Scope: scope,
-			Summary: "Change a user; disabling ends all sessions of the user", Body: userBody{}, Answer: latchkey.User{},
+			Summary: "Change a user; disabling ends all sessions of the user", Body: latchkey.UserRequest{}, Answer: latchkey.User{},
 			Codes: []latchkey.Code{latchkey.CodeConflict}, serve: f.managed(scope, f.changeUser),
 		},
 		{
@@ -90,16 +63,16 @@ func pathUser(r *http.Request) (id.User, error) {
 	return u, nil
 }
 
-func (b userBody) change() directory.UserChange {
+func userChange(b latchkey.UserRequest) directory.UserChange {
 	return directory.UserChange{LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone, Status: (*directory.Status)(b.Status)}
 }
 
 func (f *Face) createUser(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body userBody
+	var body latchkey.UserRequest
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
-	u, err := f.d.Directory.CreateUser(r.Context(), c.project, body.change(), c.origin)
+	u, err := f.d.Directory.CreateUser(r.Context(), c.project, userChange(body), c.origin)
 	if err != nil {
 		return err
 	}
@@ -111,7 +84,7 @@ func (f *Face) listUsers(w http.ResponseWriter, r *http.Request, c caller) error
 	if err := wire.Query(r, &q); err != nil {
 		return err
 	}
-	out := userList{Users: []latchkey.User{}}
+	out := latchkey.UserList{Users: []latchkey.User{}}
 	if q.LoginID != "" {
 		u, err := f.d.Directory.UserByLogin(r.Context(), c.project, q.LoginID)
 		if err == nil {
@@ -166,7 +139,7 @@ func (f *Face) getUser(w http.ResponseWriter, r *http.Request, c caller) error {
 }
 
 func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) error {
-	var body userBody
+	var body latchkey.UserRequest
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return err
 	}
@@ -174,7 +147,7 @@ func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
-	u, err := f.d.Directory.ChangeUser(r.Context(), c.project, id, body.change(), c.origin)
+	u, err := f.d.Directory.ChangeUser(r.Context(), c.project, id, userChange(body), c.origin)
 	if err != nil {
 		return err
 	}
@@ -196,7 +169,7 @@ func (f *Face) deleteUser(w http.ResponseWriter, r *http.Request, c caller) erro
 }
 
 // resolve finds the user of a sign-in, or creates or updates one.
-func (f *Face) resolve(ctx context.Context, c caller, ref userRef, in token.SignIn) (id.User, error) {
+func (f *Face) resolve(ctx context.Context, c caller, ref latchkey.UserReference, in token.SignIn) (id.User, error) {
 	var text string
 	if json.Unmarshal(ref.RawMessage, &text) == nil {
 		return f.resolveName(ctx, c, text)
@@ -205,7 +178,7 @@ func (f *Face) resolve(ctx context.Context, c caller, ref userRef, in token.Sign
 		return id.User{}, fault.New(fault.Invalid, "The user can't be read.").WithFields(
 			fault.Field{Pointer: "/user", Code: "type", Detail: "A user id, a login id or a user object is wanted."})
 	}
-	var body signInUser
+	var body latchkey.SignInUser
 	if err := wire.DecodeRaw(ref.RawMessage, "/user", &body); err != nil {
 		return id.User{}, err
 	}
@@ -216,7 +189,7 @@ func (f *Face) resolve(ctx context.Context, c caller, ref userRef, in token.Sign
 	if err := f.d.Tokens.CheckSignIn(ctx, in); err != nil {
 		return id.User{}, err
 	}
-	u, err := f.d.Directory.Upsert(ctx, c.project, body.change(), c.origin)
+	u, err := f.d.Directory.Upsert(ctx, c.project, signInChange(body), c.origin)
 	return u.ID, below("/user", err)
 }
 

@@ -1,0 +1,55 @@
+package latchkey
+
+import "time"
+
+// SessionFilter says which sessions to list: those that match every member that is set.
+type SessionFilter struct {
+	User        string    `query:"user" description:"User id."`
+	State       string    `query:"state" enum:"active,ended,expired"`
+	CreatedFrom time.Time `query:"createdFrom"`
+	CreatedTo   time.Time `query:"createdTo"`
+	IP          string    `query:"ip" description:"Address or network (CIDR) of the device."`
+}
+
+// SessionList is a page of sessions.
+type SessionList struct {
+	Sessions      []Session `json:"sessions" description:"Newest first."`
+	NextPageToken string    `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+}
+
+// UserFilter says which users to list.
+type UserFilter struct {
+	LoginID string `query:"loginId" description:"Only the user with this login id."`
+}
+
+// UserList is a page of users.
+type UserList struct {
+	Users         []User `json:"users" description:"Oldest first."`
+	NextPageToken string `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+}
+
+// EventFilter says which events to list: those that match every member that is set.
+type EventFilter struct {
+	Types   []string  `query:"type" description:"Only events of these types, separated by commas."`
+	Session string    `query:"session" description:"Session id."`
+	User    string    `query:"user" description:"User id."`
+	From    time.Time `query:"from"`
+	To      time.Time `query:"to" description:"Exclusive."`
+}
+
+// EventList is a page of the audit log.
+type EventList struct {
+	Events        []Event `json:"events" description:"Newest first."`
+	NextPageToken string  `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+}
+
+// SigningKeyList is all signing keys of a project.
+type SigningKeyList struct {
+	Keys []SigningKey `json:"keys" description:"Oldest first."`
+}
+
+// ManagementKeyList is a page of management keys.
+type ManagementKeyList struct {
+	Keys          []ManagementKey `json:"keys" description:"Oldest first."`
+	NextPageToken string          `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+}
