@@ -28,8 +28,8 @@ test: ## all that a change must pass: deps, lint, race-tested packages, e2e
 	@$(MAKE) --no-print-directory e2e
 
 .PHONY: deps
-deps: ## install what the tests need beyond Go: a C compiler and, for e2e, Node.js with jose
-	@echo "==> deps: a C compiler for the race detector, Node.js and jose for e2e"
+deps: ## install what the tests need beyond Go: a C compiler and, for e2e, Node.js with jose and Chromium
+	@echo "==> deps: a C compiler for the race detector, Node.js, jose and Chromium for e2e"
 	@GO='$(GO)' sh tools/deps.sh
 
 # A module of its own keeps the linter's dependencies out of the product's go.mod.
@@ -42,6 +42,8 @@ lint: ## gofmt, go vet, staticcheck, and the tests of tools/
 	@$(GO) vet ./...
 	@echo "==> lint: staticcheck"
 	@$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	@echo "==> lint: e2e/browser"
+	@cd e2e/browser && $(GO) vet ./... && $(GO) tool -modfile=../../tools/go.mod staticcheck ./...
 	@echo "==> lint: tools"
 	@cd tools && $(GO) vet ./... && $(GO) test ./...
 
@@ -58,6 +60,13 @@ unit: ## every package but e2e, with the race detector
 e2e: ## the built binary as a black box, checked by a JWT library in another language
 	@echo "==> e2e: the binary as a black box"
 	@$(GO) test -vet=off -timeout $(TIMEOUT) ./e2e/...
+	@$(MAKE) --no-print-directory browser
+
+# A module of its own keeps the browser driver's dependencies out of the product's go.mod.
+.PHONY: browser
+browser: ## the examples and the cookies in a real browser; part of e2e
+	@echo "==> e2e: a real browser"
+	@cd e2e/browser && $(GO) test -vet=off -timeout $(TIMEOUT) ./...
 
 .PHONY: test-long
 test-long: ## the heavy suites in their long modes; up to an hour per package

@@ -50,6 +50,21 @@ if ! has node || ! has npm; then
 	install "the e2e tests need Node.js with npm" ca-certificates nodejs npm
 fi
 
+# The same commands as e2e/browser looks for.
+has_browser() {
+	if [ -n "${LATCHKEY_CHROMIUM:-}" ]; then
+		has "$LATCHKEY_CHROMIUM"
+	else
+		has chromium || has chromium-browser || has google-chrome
+	fi
+}
+
+if ! has_browser; then
+	[ -z "${LATCHKEY_CHROMIUM:-}" ] || fail "LATCHKEY_CHROMIUM names $LATCHKEY_CHROMIUM, which is not there"
+	install "the browser tests need Chromium (or another one that LATCHKEY_CHROMIUM names)" chromium
+	has_browser || fail "apt-get installed chromium, but there is no such command; name one in LATCHKEY_CHROMIUM"
+fi
+
 if [ ! -d e2e/node_modules/jose ]; then
 	echo "    the e2e tests check tokens with the npm package jose: running npm install in e2e/"
 	cd e2e

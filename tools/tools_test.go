@@ -72,7 +72,7 @@ const (
 	goOnLinux = `case "$*" in "env GOOS") echo linux ;; "env CC") echo gcc -m64 ;; *) exit 9 ;; esac`
 	goOnMac   = `case "$*" in "env GOOS") echo darwin ;; *) exit 9 ;; esac`
 	aptGet    = `case "$1" in install)
-		for p; do case $p in gcc|npm) cp=$p ;; nodejs) cp=node ;; *) continue ;; esac
+		for p; do case $p in gcc|npm|chromium) cp=$p ;; nodejs) cp=node ;; *) continue ;; esac
 			printf '#!/bin/sh\nmkdir -p node_modules/jose\n' >"${0%/*}/$cp"; chmod +x "${0%/*}/$cp"; done ;; esac`
 	aptGetBroken = `echo no network; exit 100`
 	npm          = `mkdir -p node_modules/jose`
@@ -90,7 +90,7 @@ func TestDeps(t *testing.T) {
 		spares   []string
 	}{
 		"all is there but jose": {
-			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "npm": npm, "apt-get": aptGet, "id": root},
+			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "chromium": "", "npm": npm, "apt-get": aptGet, "id": root},
 			ok:       true,
 			says:     []string{"running npm install in e2e/"},
 			calls:    []string{"npm install --no-package-lock --no-audit --no-fund"},
@@ -99,8 +99,8 @@ func TestDeps(t *testing.T) {
 		"an empty machine, as root": {
 			commands: map[string]string{"go": goOnLinux, "apt-get": aptGet, "id": root},
 			ok:       true,
-			says:     []string{"needs a C compiler, and gcc is not there: running apt-get install gcc", "need Node.js with npm: running apt-get install"},
-			calls:    []string{"apt-get update", "apt-get install -y --no-install-recommends gcc libc6-dev", "nodejs npm"},
+			says:     []string{"needs a C compiler, and gcc is not there: running apt-get install gcc", "need Node.js with npm: running apt-get install", "need Chromium"},
+			calls:    []string{"apt-get update", "apt-get install -y --no-install-recommends gcc libc6-dev", "nodejs npm", "--no-install-recommends chromium"},
 		},
 		"no compiler, not root": {
 			commands: map[string]string{"go": goOnLinux, "node": "", "npm": npm, "apt-get": aptGet, "id": user},
@@ -115,8 +115,17 @@ func TestDeps(t *testing.T) {
 			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "id": user},
 			says:     []string{"the e2e tests need Node.js with npm"},
 		},
+		"no browser, not root": {
+			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "npm": npm, "apt-get": aptGet, "id": user},
+			says:     []string{"the browser tests need Chromium", "LATCHKEY_CHROMIUM", "apt-get install chromium"},
+			spares:   []string{"apt-get", "npm"},
+		},
+		"another browser": {
+			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "npm": npm, "google-chrome": ""},
+			ok:       true,
+		},
 		"a Mac needs no compiler": {
-			commands: map[string]string{"go": goOnMac, "node": "", "npm": npm},
+			commands: map[string]string{"go": goOnMac, "node": "", "chromium": "", "npm": npm},
 			ok:       true,
 			calls:    []string{"npm install"},
 		},
@@ -125,7 +134,7 @@ func TestDeps(t *testing.T) {
 			says:     []string{"no network", "deps: this command failed: apt-get update"},
 		},
 		"npm fails": {
-			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "npm": "echo no registry; exit 1"},
+			commands: map[string]string{"go": goOnLinux, "gcc": "", "node": "", "chromium": "", "npm": "echo no registry; exit 1"},
 			says:     []string{"no registry", "deps: this command failed: npm install"},
 		},
 	} {
@@ -156,7 +165,7 @@ func TestDeps(t *testing.T) {
 
 func TestDepsDoesNothingTwice(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t, "deps.sh", map[string]string{"go": goOnLinux, "gcc": "", "node": "", "npm": npm})
+	m := newMachine(t, "deps.sh", map[string]string{"go": goOnLinux, "gcc": "", "node": "", "chromium": "", "npm": npm})
 	for range 2 {
 		if output, ok, _ := m.run("deps.sh"); !ok {
 			t.Fatal(output)
@@ -164,6 +173,19 @@ func TestDepsDoesNothingTwice(t *testing.T) {
 	}
 	if _, _, calls := m.run("deps.sh"); strings.Count(calls, "npm") != 1 {
 		t.Errorf("npm ran more than once: %s", calls)
+	}
+}
+
+// Somebody who names a browser wants that one and no other.
+func TestDepsObeysTheNameOfABrowser(t *testing.T) {
+	t.Parallel()
+	for name, there := range map[string]bool{"my-browser": true, "gone": false} {
+		m := newMachine(t, "deps.sh", map[string]string{"go": goOnLinux, "gcc": "", "node": "", "npm": npm, "my-browser": "", "apt-get": aptGet, "id": root})
+		m.env = append(m.env, "LATCHKEY_CHROMIUM="+name)
+		output, ok, calls := m.run("deps.sh")
+		if ok != there || there == strings.Contains(output, "names gone, which is not there") || strings.Contains(calls, "apt-get") {
+			t.Errorf("with %s succeeds: %v, want %v: %s %s", name, ok, there, output, calls)
+		}
 	}
 }
 
