@@ -28,20 +28,13 @@ type RefreshRequest struct {
 
 	// Device is the user's client (IP and UserAgent count), for whom the application
 	// asks, so that the server notices a token that is used from two places. It is sent
-	// with a management key only: nobody else is believed.
+	// with a key of the project only: nobody else is believed.
 	Device *Device
 }
 
 // Format writes the request without its token, for every verb.
 func (r RefreshRequest) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "latchkey.RefreshRequest{ReadOnly:%t}", r.ReadOnly)
-}
-
-type refreshBody struct {
-	RefreshToken string    `json:"refreshToken,omitempty"`
-	Rotate       string    `json:"rotate,omitempty"`
-	ComposedAt   time.Time `json:"composedAt,omitzero"`
-	Device       *Device   `json:"device,omitempty"`
 }
 
 // Refresh trades a refresh token for a new token set. When the answer has no
@@ -56,7 +49,7 @@ type refreshBody struct {
 // management key the request is made in the application's name (scope sessions).
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error) {
 	op := operation{method: "POST", url: c.issuer + "/session/refresh", repeat: always, attempt: refreshAttempt, most: 1}
-	body := refreshBody{}
+	body := RefreshBody{}
 	switch {
 	case !isBearer(r.Token):
 		return TokenSet{}, errors.New("latchkey: refresh: Token is empty or no token")
@@ -67,8 +60,8 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error
 	}
 	if c.key != nil && (r.ReadOnly || c.mayManage()) {
 		op.bearer, body.RefreshToken = *c.key, r.Token
-		if r.Device != nil && c.mayManage() {
-			body.Device = &Device{IP: r.Device.IP, UserAgent: r.Device.UserAgent}
+		if r.Device != nil {
+			body.Device = &RefreshDevice{IP: r.Device.IP, UserAgent: r.Device.UserAgent}
 		}
 	} else {
 		op.bearer = r.Token
@@ -83,7 +76,7 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error
 // our idea of its clock was wrong. Its answer has corrected that, as far as the time of
 // the machine goes; when that doesn't help, the store behind it has another clock, of
 // which only a token set tells, and the request is sent without a time.
-func (c *Client) refresh(ctx context.Context, op operation, body refreshBody) (TokenSet, error) {
+func (c *Client) refresh(ctx context.Context, op operation, body RefreshBody) (TokenSet, error) {
 	for try := 0; ; try++ {
 		began := c.now()
 		body.ComposedAt = time.Time{}

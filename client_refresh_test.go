@@ -130,7 +130,7 @@ func TestRefreshSendsTokenWhereItBelongs(t *testing.T) {
 		{"application for a device", testKey, RefreshRequest{Token: testToken, Device: device}, testKey,
 			`{"refreshToken":"` + testToken + `","composedAt":"T","device":{"ip":"192.0.2.7","userAgent":"Firefox"}}`},
 		{"read-only", "lk_verify_abc", RefreshRequest{Token: testToken, ReadOnly: true, Device: device}, "lk_verify_abc",
-			`{"refreshToken":"` + testToken + `","rotate":"never","composedAt":"T"}`},
+			`{"refreshToken":"` + testToken + `","rotate":"never","composedAt":"T","device":{"ip":"192.0.2.7","userAgent":"Firefox"}}`},
 		{"a verify key can't rotate", "lk_verify_abc", RefreshRequest{Token: testToken}, testToken, `{"composedAt":"T"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestRefreshCorrectsItsClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := func() time.Time { return time.Now().Add(time.Hour) } // the client is an hour behind
 		judged := func(r *http.Request) (*http.Response, error) {
-			var body refreshBody
+			var body RefreshBody
 			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 				return nil, err
 			}
@@ -258,7 +258,7 @@ func TestRefreshWorksWhenTheStoreHasAnotherClock(t *testing.T) {
 		n := 0
 		c := testClient(t, "", roundTripper(func(r *http.Request) (*http.Response, error) {
 			n++
-			var body refreshBody
+			var body RefreshBody
 			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 				return nil, err
 			}

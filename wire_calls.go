@@ -10,6 +10,14 @@ type RefreshBody struct {
 	RefreshToken string    `json:"refreshToken,omitempty" description:"The refresh token, unless it is in the Authorization header."`
 	Rotate       string    `json:"rotate,omitempty" enum:"never" description:"never: a session token only, the refresh token stays as it is. Needs a key of the application with the scope verify in the Authorization header."`
 	ComposedAt   time.Time `json:"composedAt,omitzero" description:"When the client composed the request, by the server's clock. One composed longer ago than half the reuse window, and than 10s, is answered request_expired and changes nothing."`
+
+	Device *RefreshDevice `json:"device,omitempty" description:"The user's client, for whom an application asks: the refresh is judged as if that client had sent it. Needs a key of the application in the Authorization header."`
+}
+
+// RefreshDevice is the client for which an application refreshes.
+type RefreshDevice struct {
+	IP        string `json:"ip,omitempty" maxLength:"45"`
+	UserAgent string `json:"userAgent,omitempty" maxLength:"1024"`
 }
 
 // TokenBody is the body of calls that need nothing but a token.

@@ -113,7 +113,10 @@ func anything() jsonschema.SchemaOrBool {
 // closeObject says that a request has no other members: they are refused. Answers may
 // get more.
 func closeObject(s *jsonschema.Schema, v reflect.Value, request bool) {
-	if request && v.IsValid() && v.Kind() == reflect.Struct && s.HasType(jsonschema.Object) {
+	if !request || !v.IsValid() || !s.HasType(jsonschema.Object) {
+		return
+	}
+	if t := v.Type(); t.Kind() == reflect.Struct || t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct {
 		no := false
 		s.WithAdditionalProperties(jsonschema.SchemaOrBool{TypeBoolean: &no})
 	}

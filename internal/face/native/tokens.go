@@ -77,6 +77,9 @@ func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
 	if readOnly && p.key.ID.IsZero() {
 		return fault.New(fault.Forbidden, "rotate=never is for applications: send a key of the project in the Authorization header and the refresh token in the body.")
 	}
+	if err := p.speakFor(body.Device); err != nil {
+		return err
+	}
 	p.ComposedAt = body.ComposedAt
 	set, decided, err := f.d.Tokens.Refresh(r.Context(), p.Presentation, readOnly)
 	if decided {
@@ -86,6 +89,21 @@ func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, f.tokenSet(set))
+}
+
+// speakFor makes the presentation that of the client for which an application asks. What
+// anybody else says of a client isn't believed: a thief would describe the victim's.
+func (p *presented) speakFor(d *latchkey.RefreshDevice) error {
+	if d == nil {
+		return nil
+	}
+	if p.key.ID.IsZero() {
+		return fault.New(fault.Invalid, "Only an application may describe its user's client.").WithFields(
+			fault.Field{Pointer: "/device", Code: "unknown", Detail: "Send a key of the project in the Authorization header and the refresh token in the body, or leave it out."})
+	}
+	_, described, err := readDevice(latchkey.DeviceRequest{IP: d.IP, UserAgent: d.UserAgent})
+	p.Context = described
+	return err
 }
 
 func (f *Face) count(rule session.Rule) {
