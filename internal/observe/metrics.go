@@ -27,8 +27,9 @@ type Kind string
 
 // The kinds.
 const (
-	Sessions Kind = "session"
-	Events   Kind = "event"
+	Sessions    Kind = "session"
+	Events      Kind = "event"
+	Revocations Kind = "revocation"
 )
 
 // Task is work that a server does by itself, again and again.
@@ -86,7 +87,7 @@ func NewMetrics(version string) (*Metrics, error) {
 	m.commitSeconds = r.histogram("store_commit_duration_seconds", "Time from the start of a write transaction until it is on disk.", secondsOf(100*time.Microsecond, time.Second))
 	m.commitCalls = r.histogram("store_commit_batch_size", "Writing calls that one transaction served.", prometheus.ExponentialBuckets(1, 2, 10))
 
-	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events)
+	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations)
 	m.taskDone = children(r.gauges("task_last_success_timestamp_seconds", "When a background task last succeeded; 0 before its first time.", "task"), Sweep, Keys)
 	m.taskFailed = children(r.counters("task_failures_total", "Failed runs of a background task.", "task"), Sweep, Keys)
 

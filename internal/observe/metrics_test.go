@@ -116,7 +116,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 		`{reason="user_disabled"} 0`, `{reason="user_deleted"} 0`, `{reason="session_limit"} 0`, `{reason="superseded"} 0`,
 		`{reason="key_revoked"} 0`, `{reason="other"} 0`)
 	wantSeries(t, page, "latchkey_rate_limited_total", `{limit="session"} 0`, `{limit="network"} 0`)
-	wantSeries(t, page, "latchkey_swept_total", `{kind="session"} 0`, `{kind="event"} 0`)
+	wantSeries(t, page, "latchkey_swept_total", `{kind="session"} 0`, `{kind="event"} 0`, `{kind="revocation"} 0`)
 	wantSeries(t, page, "latchkey_task_failures_total", `{task="sweep"} 0`, `{task="keys"} 0`)
 	wantSeries(t, page, "latchkey_task_last_success_timestamp_seconds", `{task="sweep"} 0`, `{task="keys"} 0`)
 	wantSeries(t, page, "latchkey_http_in_flight_requests", "0")

@@ -73,6 +73,35 @@ func (l Life) Shortened(ttl time.Duration, now time.Time) Life {
 	return next
 }
 
+// Entry returns an entry of time at that concerns what has the given id. It spares
+// nobody; the store gives it its Seq and Tag.
+func (l Life) Entry(p id.Project, k Kind, about string, at time.Time) Entry {
+	return Entry{Project: p, Kind: k, ID: about, At: at, Until: l.Until(at)}
+}
+
+// Sparing returns the entry with a session that it spares.
+func (e Entry) Sparing(s id.Session) Entry {
+	e.Except = s
+	return e
+}
+
+// NotAfter returns the entry for tokens of which none expires later than last: it can
+// be forgotten earlier.
+func (e Entry) NotAfter(last time.Time) Entry {
+	if end := last.Add(Leeway); end.Before(e.Until) {
+		e.Until = end
+	}
+	return e
+}
+
+// NotBefore returns the entry for tokens of which some may expire as late as last.
+func (e Entry) NotBefore(last time.Time) Entry {
+	if end := last.Add(Leeway); end.After(e.Until) {
+		e.Until = end
+	}
+	return e
+}
+
 // Cursor is a place in the feed: behind the entry with this Seq and Tag. The zero value
 // is the beginning.
 type Cursor struct {
@@ -98,6 +127,7 @@ type Store interface {
 	Last(ctx context.Context) (int64, error)
 
 	// Sweep removes at most limit entries whose Until was before cutoff, and returns
-	// how many. Fewer than limit: none is left.
+	// how many. Fewer than limit: none is left. It never looks past the store's now:
+	// an entry that still matters stays, whatever the cutoff.
 	Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error)
 }

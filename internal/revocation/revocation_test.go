@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
@@ -33,5 +34,36 @@ func TestUntilCoversTokensOfEarlierTTLs(t *testing.T) {
 	late := at.Add(48 * time.Hour)
 	if got, want := life.Until(late), late.Add(time.Minute/2+revocation.Leeway); !got.Equal(want) {
 		t.Errorf("once they are gone: until %v, want %v", got, want)
+	}
+}
+
+func TestEntries(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p, s := id.NewProject(at), id.NewSession(at)
+	e := revocation.Life{TTL: 10 * time.Minute}.Entry(p, revocation.Session, s.String(), at)
+	if want := (revocation.Entry{Project: p, Kind: revocation.Session, ID: s.String(), At: at, Until: at.Add(15 * time.Minute)}); e != want {
+		t.Fatalf("%+v, want %+v", e, want)
+	}
+	if got := e.Sparing(s).Except; got != s {
+		t.Errorf("spares %v, want %v", got, s)
+	}
+	for what, c := range map[string]struct {
+		got  revocation.Entry
+		want time.Duration
+	}{
+		"not after an early end":  {e.NotAfter(at.Add(time.Minute)), 6 * time.Minute},
+		"not after a late end":    {e.NotAfter(at.Add(time.Hour)), 15 * time.Minute},
+		"not before an early end": {e.NotBefore(at.Add(time.Minute)), 15 * time.Minute},
+		"not before a late end":   {e.NotBefore(at.Add(time.Hour)), 65 * time.Minute},
+		"not before none":         {e.NotBefore(time.Time{}), 15 * time.Minute},
+	} {
+		if want := at.Add(c.want); !c.got.Until.Equal(want) {
+			t.Errorf("%s: until %v, want %v", what, c.got.Until, want)
+		}
+	}
+	e.Seq, e.Tag = 7, 9
+	if got := e.Cursor(); got != (revocation.Cursor{Seq: 7, Tag: 9}) {
+		t.Errorf("the cursor %+v", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite"
@@ -26,6 +27,7 @@ type Store interface {
 	Sessions() session.Store
 	Bulk() session.BulkStore
 	Events() audit.Store
+	Revocations() revocation.Store
 
 	// Ping returns nil if the store can serve verbs now.
 	Ping(ctx context.Context) error
@@ -51,6 +53,11 @@ type Options struct {
 	// shared it and how long it took, by one goroutine at a time. It must be quick.
 	// The memory store has no transactions and never calls it.
 	OnCommit func(calls int, d time.Duration)
+
+	// OnRevocation, if set, is called after each transaction that wrote to the
+	// revocation feed, as soon as what it wrote can be read. It must be quick. What
+	// other processes write to the same store isn't told.
+	OnRevocation func()
 }
 
 // driver is one kind of store. Its functions get what follows the scheme's colon.
@@ -115,7 +122,7 @@ func openSQLite(ctx context.Context, rest string, o Options) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlite.Open(ctx, path, sqlite.Options{Now: o.Now, OnCommit: o.OnCommit})
+	s, err := sqlite.Open(ctx, path, sqlite.Options{Now: o.Now, OnCommit: o.OnCommit, OnRevocation: o.OnRevocation})
 	if err != nil {
 		return nil, err // not s: a nil *sqlite.Store isn't a nil Store
 	}
@@ -157,7 +164,7 @@ func openMemory(ctx context.Context, rest string, o Options) (Store, error) {
 	if _, _, err := migrateMemory(ctx, rest, nil); err != nil {
 		return nil, err
 	}
-	return memory.Open(o.Now), nil
+	return memory.OpenWith(memory.Options{Now: o.Now, OnRevocation: o.OnRevocation}), nil
 }
 
 // migrateMemory has nothing to do: there is no schema.

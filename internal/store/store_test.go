@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite"
 	"github.com/latchkey-dev/latchkey/internal/store/storetest"
@@ -105,6 +110,52 @@ func TestOpenMakesNothing(t *testing.T) {
 	}
 	if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 0 {
 		t.Errorf("files %q %v", left, err)
+	}
+}
+
+// What is told can be read already.
+func TestOnRevocation(t *testing.T) {
+	for _, dsn := range []string{"memory:", "sqlite:" + filepath.Join(t.TempDir(), "a.db")} {
+		if _, _, err := store.Migrate(t.Context(), dsn, nil); err != nil {
+			t.Fatal(err)
+		}
+		var s store.Store
+		var told []int64
+		s, err := store.Open(t.Context(), dsn, store.Options{OnRevocation: func() {
+			last, err := s.Revocations().Last(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			told = append(told, last)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		p := directory.Project{ID: id.NewProject(now), Name: "acme", Settings: policy.Defaults(), CreatedAt: now, SealedMAC: []byte("sealed")}
+		if err := s.Projects().Insert(t.Context(), p, audit.New(p.ID, now, audit.ProjectCreated, audit.Origin{})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Bulk().EndAll(t.Context(), id.NewProject(now), id.User{}, id.Session{}, session.Ending{}); err == nil {
+			t.Fatal("ended the sessions of nobody")
+		}
+		if len(told) != 0 {
+			t.Errorf("%s: told %v before anything was revoked", dsn, told)
+		}
+		for range 2 {
+			if _, err := s.Bulk().EndAll(t.Context(), p.ID, id.User{}, id.Session{}, session.Ending{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Projects().Find(t.Context(), p.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(told, []int64{1, 2}) {
+			t.Errorf("%s: told %v, want 1 and 2", dsn, told)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -84,48 +84,51 @@ func (s bulk) EndAll(ctx context.Context, p id.Project, user id.User, keep id.Se
 	if err != nil {
 		return 0, err
 	}
-	count := 0
+	count, spared := 0, id.Session{}
 	if user.IsZero() {
-		owner.endAll(keep, tx.now)
-	} else if count, err = owner.endAllOf(user, keep, tx.now); err != nil {
+		spared = owner.endAll(keep, tx.now)
+	} else if count, spared, err = owner.endAllOf(user, keep, tx.now); err != nil {
 		return 0, err
 	}
+	tx.revoke(session.SupersededAt(p, user, spared, owner.life(), tx.now))
 	tx.log(endedMany(p, user, count, e, tx.now))
 	return count, nil
 }
 
 // endAll grows the project's epoch, and that of the session that is kept with it.
-func (p *project) endAll(keep id.Session, now time.Time) {
+// It returns that session, zero when it isn't kept.
+func (p *project) endAll(keep id.Session, now time.Time) (spared id.Session) {
 	row, ok := p.sessions[keep]
 	ok = ok && p.matches(row, session.Filter{Status: session.Active}, now)
 	p.Epoch++
-	if ok {
-		row.ProjectEpoch = p.Epoch
-		p.sessions[keep] = row
+	if !ok {
+		return id.Session{}
 	}
+	row.ProjectEpoch = p.Epoch
+	p.sessions[keep] = row
+	return keep
 }
 
 // endAllOf does so with one user, and counts.
-func (p *project) endAllOf(user id.User, keep id.Session, now time.Time) (int, error) {
+func (p *project) endAllOf(user id.User, keep id.Session, now time.Time) (count int, spared id.Session, err error) {
 	u, err := p.user(user)
 	if err != nil {
-		return 0, err
+		return 0, id.Session{}, err
 	}
-	count := 0
 	for _, row := range p.sessions {
 		if !p.matches(row, session.Filter{User: user, Status: session.Active}, now) {
 			continue
 		}
 		if row.ID == keep {
 			row.UserEpoch = u.Epoch + 1
-			p.sessions[keep] = row
+			p.sessions[keep], spared = row, keep
 			continue
 		}
 		count++
 	}
 	u.Epoch++
 	p.users[user] = u
-	return count, nil
+	return count, spared, nil
 }
 
 func endedMany(p id.Project, user id.User, count int, e session.Ending, now time.Time) audit.Event {
@@ -157,6 +160,7 @@ func (s bulk) EndMatching(ctx context.Context, f session.Filter, e session.Endin
 	for _, sid := range page {
 		if row := p.sessions[sid]; p.matches(row, f, tx.now) {
 			p.sessions[sid] = ended(row, e.Reason, tx.now)
+			tx.revoke(row.Revocation(p.life(), tx.now))
 			count++
 		}
 	}

@@ -47,11 +47,15 @@ func (s keys) Apply(ctx context.Context, p id.Project, version int64, c key.Chan
 		return fault.New(fault.Conflict, "The project has changed in the meantime.")
 	}
 	changed := maps.Clone(owner.keys)
-	if err := apply(changed, c); err != nil {
+	revoked, err := apply(changed, c)
+	if err != nil {
 		return err
 	}
 	owner.keys = changed
 	owner.Version++
+	for _, k := range revoked {
+		tx.revoke(k.Revocation(owner.life(), tx.now))
+	}
 	tx.log(c.Events...)
 	return nil
 }
@@ -81,23 +85,27 @@ func (s keys) Reseal(ctx context.Context, p id.Project, resealed []key.Resealed,
 	return nil
 }
 
-func apply(all map[id.Key]key.Key, c key.Change) error {
+// apply changes the keys and returns those that it has revoked.
+func apply(all map[id.Key]key.Key, c key.Change) (revoked []key.Key, err error) {
 	for _, k := range c.Insert {
 		if _, taken := all[k.ID]; taken {
-			return fault.New(fault.Conflict, "There is a signing key with this id already.")
+			return nil, fault.New(fault.Conflict, "There is a signing key with this id already.")
 		}
 		all[k.ID] = copyKey(k)
 	}
 	for _, k := range c.Update {
 		old, ok := all[k.ID]
 		if !ok {
-			return fault.New(fault.NotFound, "This project has no such signing key.")
+			return nil, fault.New(fault.NotFound, "This project has no such signing key.")
 		}
 		k.Project, k.CreatedAt, k.Sealed = old.Project, old.CreatedAt, old.Sealed
 		all[k.ID] = copyKey(k)
+		if k.RevokedSince(old) {
+			revoked = append(revoked, all[k.ID])
+		}
 	}
 	for _, k := range c.Remove {
 		delete(all, k)
 	}
-	return nil
+	return revoked, nil
 }

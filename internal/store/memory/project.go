@@ -105,6 +105,7 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 			return directory.ErrDomainTaken
 		}
 	}
+	found.tokensUntil = found.life().Shortened(settings.SessionTokenTTL.Std(), tx.now).Before
 	found.Settings = copySettings(settings)
 	found.Version++
 	tx.log(e)

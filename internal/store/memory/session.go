@@ -73,7 +73,11 @@ func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a 
 	row.UserEpoch, row.ProjectEpoch = u.Epoch, p.Epoch
 	p.sessions[row.ID] = row
 	tx.log(events...)
+	if a.EndOthers {
+		tx.revoke(session.SupersededAt(row.Project, row.User, row.ID, p.life(), tx.now))
+	}
 	for _, old := range excess {
+		tx.revoke(old.Revocation(p.life(), tx.now))
 		e := session.Ending{Reason: session.OverLimit, Origin: origin(events)}
 		p.sessions[old.ID] = ended(old, e.Reason, tx.now)
 		tx.log(ending(old, e, tx.now))
@@ -147,6 +151,9 @@ func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, s
 	}
 	row, verdict, events := session.Apply(row, p.subject(row.User), f, tx.now)
 	p.sessions[row.ID] = row
+	if verdict.Ends() {
+		tx.revoke(row.Revocation(p.life(), tx.now))
+	}
 	tx.log(events...)
 	return copyRow(row), verdict, nil
 }
@@ -195,6 +202,7 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 	row.Claims, row.NSec = claims, nsec
 	row.ClaimsEpoch++
 	owner.sessions[sid] = copyRow(row)
+	tx.revoke(row.Outdated(owner.life(), tx.now))
 	tx.log(e)
 	return copyRow(row), nil
 }
@@ -213,6 +221,7 @@ func (s sessions) End(ctx context.Context, p id.Project, sid id.Session, e sessi
 		return false, nil
 	}
 	owner.sessions[sid] = ended(row, e.Reason, tx.now)
+	tx.revoke(row.Revocation(owner.life(), tx.now))
 	tx.log(ending(row, e, tx.now))
 	return true, nil
 }

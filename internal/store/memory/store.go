@@ -18,18 +18,31 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
 // Store keeps everything of a server. It is safe for concurrent use; one verb runs at
 // a time.
 type Store struct {
-	now func() time.Time
+	o Options
 
 	mu       sync.Mutex // guards all below
 	closed   bool
 	projects map[id.Project]*project
 	events   map[id.Event]audit.Event
+	entries  []revocation.Entry // ascending by Seq
+	last     int64              // the greatest Seq that was given
+	told     int64              // last, when OnRevocation was called
+}
+
+// Options are what a store may be told.
+type Options struct {
+	Now func() time.Time // the only clock
+
+	// OnRevocation, if set, is called after each verb that wrote to the revocation
+	// feed, when what it wrote can be read. It must be quick.
+	OnRevocation func()
 }
 
 // project is everything that belongs to one project, except its events: those may
@@ -40,11 +53,15 @@ type project struct {
 	managementKeys map[id.ManagementKey]directory.ManagementKey
 	keys           map[id.Key]key.Key
 	sessions       map[id.Session]session.Row
+	tokensUntil    time.Time // revocation.Life.Before
 }
 
 // Open returns an empty store whose only clock is now.
-func Open(now func() time.Time) *Store {
-	return &Store{now: now, projects: map[id.Project]*project{}, events: map[id.Event]audit.Event{}}
+func Open(now func() time.Time) *Store { return OpenWith(Options{Now: now}) }
+
+// OpenWith returns an empty store.
+func OpenWith(o Options) *Store {
+	return &Store{o: o, projects: map[id.Project]*project{}, events: map[id.Event]audit.Event{}}
 }
 
 // Projects returns the store of projects.
@@ -68,6 +85,9 @@ func (s *Store) Bulk() session.BulkStore { return bulk{s} }
 // Events returns the audit log.
 func (s *Store) Events() audit.Store { return events{s} }
 
+// Revocations returns the revocation feed.
+func (s *Store) Revocations() revocation.Store { return revocations{s} }
+
 // Ping returns nil until the store is closed.
 func (s *Store) Ping(ctx context.Context) error {
 	tx, err := s.begin(ctx)
@@ -82,7 +102,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed, s.projects, s.events = true, nil, nil
+	s.closed, s.projects, s.events, s.entries = true, nil, nil, nil
 	return nil
 }
 
@@ -104,10 +124,17 @@ func (s *Store) begin(ctx context.Context) (transaction, error) {
 		s.mu.Unlock()
 		return transaction{}, fault.New(fault.Unavailable, "The store is closed.")
 	}
-	return transaction{Store: s, now: session.Instant(s.now())}, nil
+	return transaction{Store: s, now: session.Instant(s.o.Now())}, nil
 }
 
-func (tx transaction) end() { tx.mu.Unlock() }
+func (tx transaction) end() {
+	tell := tx.last > tx.told
+	tx.told = tx.last
+	tx.mu.Unlock()
+	if tell && tx.o.OnRevocation != nil {
+		tx.o.OnRevocation()
+	}
+}
 
 // find returns a project; fault.NotFound for an unknown one.
 func (tx transaction) find(p id.Project) (*project, error) {

@@ -128,6 +128,9 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 		return directory.User{}, err
 	}
 	owner.users[u] = copyUser(changed)
+	if changed.Ends(old) {
+		tx.revoke(changed.Revocation(owner.life(), tx.now))
+	}
 	tx.log(written...)
 	return copyUser(changed), nil
 }
@@ -142,10 +145,12 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 	if err != nil {
 		return err
 	}
-	if _, err := owner.user(u); err != nil {
+	found, err := owner.user(u)
+	if err != nil {
 		return err
 	}
 	delete(owner.users, u)
+	tx.revoke(found.Revocation(owner.life(), tx.now))
 	tx.log(e)
 	return nil
 }

@@ -70,6 +70,33 @@ func rotate(b *testing.B, s *Store, rows []session.Row, callers int) {
 	b.ReportMetric(sorted[len(sorted)*99/100].Seconds()*1000, "p99-ms")
 }
 
+// BenchmarkEnd is what a logout asks of the store, with its entry in the feed.
+func BenchmarkEnd(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("by %d", callers), func(b *testing.B) {
+			s, _ := fresh(b, Options{})
+			_, rows := populate(b, s, max(b.N, 1))
+			var next atomic.Int64
+			before := cpu()
+			var all sync.WaitGroup
+			b.ResetTimer()
+			for range callers {
+				all.Go(func() {
+					for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+						if was, err := s.Sessions().End(context.Background(), rows[i].Project, rows[i].ID, session.Ending{Reason: session.Logout}); !was || err != nil {
+							b.Errorf("%v %v", was, err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64((cpu()-before).Nanoseconds())/float64(b.N)/1000, "cpu-us/op")
+		})
+	}
+}
+
 // BenchmarkFind is what an introspection asks of the store.
 func BenchmarkFind(b *testing.B) {
 	s, _ := fresh(b, Options{})

@@ -96,14 +96,18 @@ func (s bulk) EndAll(ctx context.Context, p id.Project, user id.User, keep id.Se
 	count := 0
 	err := s.write(ctx, func(tx *transaction) error {
 		count = 0
+		spared := id.Session{}
 		o, err := findOwner(tx.Conn, p)
 		if err != nil {
 			return err
 		}
 		if user.IsZero() {
-			err = tx.endAll(o, p, keep)
+			spared, err = tx.endAll(o, p, keep)
 		} else {
-			count, err = tx.endAllOf(o, p, user, keep)
+			count, spared, err = tx.endAllOf(o, p, user, keep)
+		}
+		if err == nil {
+			err = tx.superseded(p, user, spared)
 		}
 		if err != nil {
 			return err
@@ -113,27 +117,29 @@ func (s bulk) EndAll(ctx context.Context, p id.Project, user id.User, keep id.Se
 	return count, err
 }
 
-// endAll grows the project's epoch, and that of the session that is kept with it.
-func (tx *transaction) endAll(o owner, p id.Project, keep id.Session) error {
+// endAll grows the project's epoch, and that of the session that is kept with it. It
+// returns that session, zero when it isn't kept.
+func (tx *transaction) endAll(o owner, p id.Project, keep id.Session) (spared id.Session, err error) {
 	kept, err := findSession(tx.Conn, p, keep)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return err
+		return id.Session{}, err
 	}
 	if err == nil && kept.lives(tx.now) {
+		spared = keep
 		if err := tx.setEpochs(kept.n, kept.row.UserEpoch, o.epoch+1); err != nil {
-			return err
+			return id.Session{}, err
 		}
 	}
-	return tx.Query("UPDATE projects SET epoch = ? WHERE n = ?").Int(o.epoch + 1).Int(o.n).Exec()
+	return spared, tx.Query("UPDATE projects SET epoch = ? WHERE n = ?").Int(o.epoch + 1).Int(o.n).Exec()
 }
 
 // endAllOf does so with one user, and counts.
-func (tx *transaction) endAllOf(o owner, p id.Project, user id.User, keep id.Session) (int, error) {
+func (tx *transaction) endAllOf(o owner, p id.Project, user id.User, keep id.Session) (count int, spared id.Session, err error) {
 	n, u, err := findUser(tx.Conn, o, p, user)
 	if err != nil {
-		return 0, err
+		return 0, id.Session{}, err
 	}
-	count, kept := 0, stored{}
+	kept := stored{}
 	q := queryFor(tx.Conn, session.Filter{Project: p, User: user}, countOfProject, countOfUser)
 	for q.Next() {
 		switch found := readHead(q, p); {
@@ -145,14 +151,14 @@ func (tx *transaction) endAllOf(o owner, p id.Project, user id.User, keep id.Ses
 		}
 	}
 	if err := q.Close(); err != nil {
-		return 0, err
+		return 0, id.Session{}, err
 	}
 	if kept.n != 0 {
 		if err := tx.setEpochs(kept.n, u.Epoch+1, kept.row.ProjectEpoch); err != nil {
-			return 0, err
+			return 0, id.Session{}, err
 		}
 	}
-	return count, tx.setUserEpoch(n, u.Epoch+1)
+	return count, kept.row.ID, tx.setUserEpoch(n, u.Epoch+1)
 }
 
 func (tx *transaction) setEpochs(n, user, project int64) error {
@@ -175,8 +181,15 @@ func (s bulk) EndMatching(ctx context.Context, f session.Filter, e session.Endin
 		if matching, next, err = tx.walk(f); err != nil || len(matching) == 0 {
 			return err
 		}
+		feed, err := tx.feed(f.Project)
+		if err != nil {
+			return err
+		}
 		for _, found := range matching {
 			if err := tx.save(found.ended(e.Reason, tx.now)); err != nil {
+				return err
+			}
+			if err := feed.add(found.row.Revocation(feed.life, tx.now)); err != nil {
 				return err
 			}
 		}

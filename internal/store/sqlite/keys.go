@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
 )
 
@@ -41,7 +42,7 @@ func (s keys) Apply(ctx context.Context, p id.Project, version int64, c key.Chan
 		if o.version != version {
 			return errChanged()
 		}
-		if err := tx.apply(o, c); err != nil {
+		if err := tx.apply(o, p, c); err != nil {
 			return err
 		}
 		if err := tx.Query("UPDATE projects SET version = version + 1 WHERE n = ?").Int(o.n).Exec(); err != nil {
@@ -52,13 +53,14 @@ func (s keys) Apply(ctx context.Context, p id.Project, version int64, c key.Chan
 }
 
 // apply makes the change to the keys, in the order in which Change names its parts.
-func (tx *transaction) apply(o owner, c key.Change) error {
+func (tx *transaction) apply(o owner, p id.Project, c key.Change) error {
 	for _, k := range c.Insert {
 		if err := tx.insertKey(o, k); err != nil {
 			return err
 		}
 	}
 	for _, k := range c.Update {
+		k.Project = p
 		if err := tx.updateKey(o, k); err != nil {
 			return err
 		}
@@ -85,6 +87,16 @@ created_at, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTH
 }
 
 func (tx *transaction) updateKey(o owner, k key.Key) error {
+	old := key.Key{State: key.Revoked}
+	if k.State == key.Revoked {
+		q := tx.Query("SELECT state FROM signing_keys WHERE project = ? AND id = ?").Int(o.n).Blob(k.ID[:])
+		if q.Next() {
+			old.State = key.State(q.ReadText())
+		}
+		if err := q.Close(); err != nil {
+			return err
+		}
+	}
 	q := tx.Query(`UPDATE signing_keys SET algorithm = ?, state = ?, activates_at = ?, activated_at = ?, retired_at = ?, gone_at = ?,
 longest = ? WHERE project = ? AND id = ?`)
 	if err := putKey(q, k).Int(o.n).Blob(k.ID[:]).Exec(); err != nil {
@@ -93,7 +105,11 @@ longest = ? WHERE project = ? AND id = ?`)
 	if tx.Changed() == 0 {
 		return fault.New(fault.NotFound, "This project has no such signing key.")
 	}
-	return nil
+	if !k.RevokedSince(old) {
+		return nil
+	}
+	k.GoneAt = session.Instant(k.GoneAt)
+	return tx.revoke(k.Project, k.Revocation)
 }
 
 func (s keys) Reseal(ctx context.Context, p id.Project, resealed []key.Resealed, e audit.Event) error {

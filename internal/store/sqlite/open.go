@@ -105,7 +105,7 @@ func start(c *engine.Conn, path string, o Options) (*Store, error) {
 		// The first write tidies what earlier processes left in the log. One that is
 		// killed again and again never writes enough to do so for itself, and opening
 		// reads the whole log.
-		queue:   &queue{conn: c, now: o.Now, max: o.MaxBatch, onCommit: o.OnCommit, step: checkpointRows, tidied: -checkpointRows},
+		queue:   &queue{conn: c, now: o.Now, max: o.MaxBatch, onCommit: o.OnCommit, onRevocation: o.OnRevocation, step: checkpointRows, tidied: -checkpointRows},
 		readers: &readers{free: make(chan *engine.Conn, readerCount), closed: make(chan struct{})},
 	}
 	if s.queue.now == nil {

@@ -24,6 +24,10 @@ func TestPlans(t *testing.T) {
 		"events of a session":    eventsOfSession,
 		"events of a user":       eventsOfUser,
 		"old events":             oldEvents,
+		"entries of all":         entriesOfAll,
+		"entries of a project":   entriesOfProject,
+		"old entries":            oldEntries,
+		"the feed of a project":  feedOfProject,
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := s.queue.conn.Query("EXPLAIN QUERY PLAN " + sql)

@@ -149,7 +149,12 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 		if err := untaken(tx.Conn, found, settings.CustomDomain); err != nil {
 			return err
 		}
-		q := putJSON(tx.Query("UPDATE projects SET settings = ?, version = version + 1 WHERE n = ?"), settings)
+		feed, err := tx.feed(p)
+		if err != nil {
+			return err
+		}
+		q := putJSON(tx.Query("UPDATE projects SET settings = ?, version = version + 1, tokens_until = ? WHERE n = ?"), settings)
+		q = putTime(q, feed.life.Shortened(settings.SessionTokenTTL.Std(), tx.now).Before)
 		if err := q.Int(found.n).Exec(); err != nil {
 			return err
 		}

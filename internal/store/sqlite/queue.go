@@ -26,6 +26,8 @@ type queue struct {
 	step     int64 // rows written between two checkpoints
 	tidied   int64 // conn.Written at the last checkpoint
 
+	onRevocation func()
+
 	mu      sync.Mutex
 	waiting []*call // in order of arrival; the leader to come first
 	led     bool
@@ -43,7 +45,9 @@ type call struct {
 // transaction is the write connection while a transaction is open. It knows one now.
 type transaction struct {
 	*engine.Conn
-	now time.Time
+	now     time.Time
+	revoked bool   // it wrote to the revocation feed
+	tell    func() // whom to tell so; nil for nobody
 }
 
 // do runs a verb in a transaction, maybe with others. A caller whose context ends
@@ -229,10 +233,16 @@ func (q *queue) begin() (*transaction, error) {
 	if err := q.conn.Query("BEGIN IMMEDIATE").Exec(); err != nil {
 		return nil, err
 	}
-	return &transaction{Conn: q.conn, now: session.Instant(q.now())}, nil
+	return &transaction{Conn: q.conn, now: session.Instant(q.now()), tell: q.onRevocation}, nil
 }
 
-func (tx *transaction) commit() error { return tx.Query("COMMIT").Exec() }
+func (tx *transaction) commit() error {
+	err := tx.Query("COMMIT").Exec()
+	if err == nil && tx.revoked && tx.tell != nil {
+		tx.tell()
+	}
+	return err
+}
 
 // rollback undoes the transaction, unless SQLite already has. It can't fail then.
 func (tx *transaction) rollback() {

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
 )
@@ -71,6 +72,11 @@ func (tx *transaction) admit(row session.Row, version int64, a session.Admission
 	if err := tx.log(events...); err != nil {
 		return row, err
 	}
+	if a.EndOthers {
+		if err := tx.superseded(row.Project, row.User, row.ID); err != nil {
+			return row, err
+		}
+	}
 	return rounded(row), tx.makeRoom(excess, events)
 }
 
@@ -123,9 +129,19 @@ func (tx *transaction) makeRoom(excess []stored, events []audit.Event) error {
 	return nil
 }
 
+// superseded tells verifiers that all sessions of a user or project but one have ended.
+func (tx *transaction) superseded(p id.Project, user id.User, spared id.Session) error {
+	return tx.revoke(p, func(l revocation.Life, now time.Time) revocation.Entry {
+		return session.SupersededAt(p, user, spared, l, now)
+	})
+}
+
 // end ends one session, with its event.
 func (tx *transaction) end(s stored, e session.Ending) error {
 	if err := tx.save(s.ended(e.Reason, tx.now)); err != nil {
+		return err
+	}
+	if err := tx.revoke(s.row.Project, s.row.Revocation); err != nil {
 		return err
 	}
 	return tx.log(audit.New(s.row.Project, tx.now, audit.SessionEnded, e.Origin).
@@ -164,6 +180,11 @@ func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, s
 		row = found.row
 		if err := tx.save(found); err != nil {
 			return err
+		}
+		if verdict.Ends() {
+			if err := tx.revoke(row.Project, row.Revocation); err != nil {
+				return err
+			}
 		}
 		return tx.log(events...)
 	})
@@ -222,6 +243,9 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 		row.Claims, row.NSec, row.ClaimsEpoch = slices.Clone(claims), slices.Clone(nsec), epoch+1
 		q := putRaw(putRaw(tx.Query("UPDATE sessions SET claims = ?, nsec = ?, claims_epoch = ? WHERE n = ?"), claims), nsec)
 		if err := q.Int(row.ClaimsEpoch).Int(found.n).Exec(); err != nil {
+			return err
+		}
+		if err := tx.revoke(p, row.Outdated); err != nil {
 			return err
 		}
 		return tx.log(e)

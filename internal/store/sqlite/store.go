@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
 )
@@ -36,6 +37,11 @@ type Options struct {
 	// it and how long it took, by one goroutine at a time. It must be quick: the next
 	// transaction waits.
 	OnCommit func(calls int, d time.Duration)
+
+	// OnRevocation, if set, is called after each transaction that wrote to the
+	// revocation feed, when what it wrote can be read and before its callers are told.
+	// It must be quick, too.
+	OnRevocation func()
 }
 
 // Store keeps everything of a server in a file. It is safe for concurrent use.
@@ -67,6 +73,9 @@ func (s *Store) Bulk() session.BulkStore { return bulk{s} }
 
 // Events returns the audit log.
 func (s *Store) Events() audit.Store { return events{s} }
+
+// Revocations returns the revocation feed.
+func (s *Store) Revocations() revocation.Store { return revocations{s} }
 
 // Ping returns nil if the file can be read.
 func (s *Store) Ping(ctx context.Context) error {

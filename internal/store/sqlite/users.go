@@ -195,6 +195,11 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 		if err := tx.replace(o, n, old, changed); err != nil {
 			return err
 		}
+		if changed.Ends(old) {
+			if err := tx.revoke(p, changed.Revocation); err != nil {
+				return err
+			}
+		}
 		return tx.log(events...)
 	})
 	if err != nil {
@@ -235,6 +240,9 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 			return err
 		}
 		if err := tx.forget(n); err != nil {
+			return err
+		}
+		if err := tx.revoke(p, old.Revocation); err != nil {
 			return err
 		}
 		return tx.log(e)

@@ -171,6 +171,13 @@ func (g *game) compare() {
 		})
 	}
 	g.same("Events.List", func(s Store) (any, error) { return g.events(s, audit.Query{}) })
+	g.same("Revocations.Of", func(s Store) (any, error) {
+		list, err := s.Revocations().Of(g.ctx, g.project, 0, 9999)
+		for i := range list {
+			list[i].Seq, list[i].Tag = 0, 0 // each store's own
+		}
+		return list, err
+	})
 }
 
 // stepwise is the reason of what EndMatching ends in several steps: how many there are,
@@ -194,6 +201,7 @@ func (g *game) leave() {
 	g.clock.Move(100 * 365 * 24 * time.Hour)
 	g.same("Bulk.Sweep", func(s Store) (any, error) { return s.Bulk().Sweep(g.ctx, g.clock.Now(), 9999) })
 	g.same("Bulk.Count", func(s Store) (any, error) { return s.Bulk().Count(g.ctx, session.Filter{Project: g.project}) })
+	g.same("Revocations.Sweep", func(s Store) (any, error) { return s.Revocations().Sweep(g.ctx, g.clock.Now(), 9999) })
 	for _, k := range g.managed {
 		g.same("ManagementKeys.Delete", func(s Store) (any, error) {
 			return nil, s.ManagementKeys().Delete(g.ctx, g.project, k.ID, g.event(audit.ManagementKeyDeleted))

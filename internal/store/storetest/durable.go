@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
@@ -241,5 +242,43 @@ func (w *world) verifyEvents(t *testing.T) {
 	}
 	for _, row := range rows {
 		same(t, "the number of events of a sign-in", 1, told[row.ID])
+	}
+	w.verifyEntries(t, rows)
+}
+
+// verifyEntries fails unless every end has its entry in the revocation feed, and every
+// entry its end: they were one transaction.
+func (w *world) verifyEntries(t *testing.T, rows []session.Row) {
+	t.Helper()
+	users, err := w.Users().List(w.ctx, w.project.ID, id.User{}, 999)
+	ok(t, err)
+	entries, err := w.Revocations().Of(w.ctx, w.project.ID, 0, 100_000)
+	ok(t, err)
+	told := map[string]int64{}
+	for _, e := range entries {
+		told[string(e.Kind)+" "+e.ID]++
+		if e.Kind != revocation.Session {
+			continue
+		}
+		s, err := id.ParseSession(e.ID)
+		ok(t, err)
+		if row, _ := w.find(t, s); row.EndedAt.IsZero() {
+			t.Fatalf("session %v has an entry, but hasn't ended", s)
+		}
+	}
+	for _, row := range rows {
+		// One that was over with all of its user has no entry of its own.
+		own := !row.EndedAt.IsZero() && row.EndReason != session.Superseded
+		if n := told["session "+row.ID.String()]; own && n != 1 || !own && n != 0 && !row.EndedAt.IsZero() {
+			t.Fatalf("session %v, ended at %v as %q, has %d entries", row.ID, row.EndedAt, row.EndReason, n)
+		}
+		if n := told["epoch "+row.ID.String()]; n < row.ClaimsEpoch {
+			t.Fatalf("the claims of session %v have changed %d times, told %d times", row.ID, row.ClaimsEpoch, n)
+		}
+	}
+	for _, u := range users {
+		if n := told["user "+u.ID.String()]; n < u.Epoch {
+			t.Fatalf("all sessions of user %v were ended %d times, told %d times", u.ID, u.Epoch, n)
+		}
 	}
 }

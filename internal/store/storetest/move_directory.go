@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"fmt"
+	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
@@ -84,6 +86,7 @@ func (g *game) atVersion() int64 {
 func (g *game) settings() {
 	s, version := policy.Defaults(), g.atVersion()
 	s.MaxSessions = g.pick(9)
+	s.SessionTokenTTL = latchkey.Duration(choose(g, []time.Duration{10 * time.Minute, time.Minute, 24 * time.Hour}))
 	_, err := g.same("change settings", func(store Store) (any, error) {
 		return nil, store.Projects().ChangeSettings(g.ctx, g.project, version, s, g.event(audit.SettingsChanged))
 	})
@@ -98,8 +101,11 @@ func (g *game) signingKeys() {
 	c := key.Change{Insert: []key.Key{k}, Events: []audit.Event{g.event(audit.KeyCreated)}}
 	if len(g.keys) > 0 {
 		old := choose(g, g.keys)
-		old.State, old.RetiredAt = key.Retired, now
-		switch g.pick(4) {
+		old.State, old.RetiredAt, old.GoneAt = key.Retired, now, now.Add(time.Hour)
+		switch g.pick(5) {
+		case 4:
+			old.State = key.Revoked
+			fallthrough
 		case 1:
 			c.Update = []key.Key{old}
 		case 2:

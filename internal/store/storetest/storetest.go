@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
@@ -24,6 +25,7 @@ type Store interface {
 	Sessions() session.Store
 	Bulk() session.BulkStore
 	Events() audit.Store
+	Revocations() revocation.Store
 
 	// Ping returns nil if the store can serve verbs now.
 	Ping(ctx context.Context) error
@@ -67,6 +69,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"bulk", bulkChecks()},
 		{"ending many", endingChecks()},
 		{"sweep", sweepChecks()},
+		{"revocations", revocationChecks()},
+		{"revocation feed", feedChecks()},
 		{"whole", wholeChecks()},
 		{"clock", clockChecks()},
 		{"races", raceChecks()},

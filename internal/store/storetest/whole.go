@@ -62,7 +62,14 @@ func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
 			_, _, err := w.Bulk().List(ctx, session.Filter{Project: p, Limit: 9})
 			return err
 		},
-		"Bulk.Count": func(ctx context.Context) error { _, err := w.Bulk().Count(ctx, session.Filter{Project: p}); return err },
+		"Bulk.Count":        func(ctx context.Context) error { _, err := w.Bulk().Count(ctx, session.Filter{Project: p}); return err },
+		"Revocations.After": func(ctx context.Context) error { _, err := w.Revocations().After(ctx, 0, 9); return err },
+		"Revocations.Of":    func(ctx context.Context) error { _, err := w.Revocations().Of(ctx, p, 0, 9); return err },
+		"Revocations.Last":  func(ctx context.Context) error { _, err := w.Revocations().Last(ctx); return err },
+		"Revocations.Sweep": func(ctx context.Context) error {
+			_, err := w.Revocations().Sweep(ctx, w.clock.Now(), 9)
+			return err
+		},
 		"Events.List": func(ctx context.Context) error {
 			_, err := w.Events().List(ctx, audit.Query{Project: p, Limit: 9})
 			return err
@@ -152,7 +159,9 @@ func (w *world) picture(t *testing.T) []any {
 	ok(t, err)
 	events, err := w.Events().List(w.ctx, audit.Query{Project: w.project.ID, Limit: 99})
 	ok(t, err)
-	return []any{projects, users, managementKeys, keys, rows, subjects, events}
+	entries, err := w.Revocations().Of(w.ctx, w.project.ID, 0, 99)
+	ok(t, err)
+	return []any{projects, users, managementKeys, keys, rows, subjects, events, entries}
 }
 
 func (w *world) unchanged(t *testing.T, name string, before []any) {

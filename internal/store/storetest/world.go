@@ -23,6 +23,7 @@ type world struct {
 	project directory.Project
 	open    opener
 	seen    map[id.Event]bool
+	read    int64 // the feed up to there
 }
 
 var origin = audit.Origin{Actor: audit.CLI, IP: "192.0.2.7", RequestID: "req-1"}
