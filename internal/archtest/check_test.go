@@ -78,6 +78,10 @@ func TestCheckForbids(t *testing.T) {
 		{"internal/policy", "golang.org/x/net/html", whyDomainDep},
 		{"internal/token", "testing", whyTestOnly},
 
+		{"vault", "github.com/alexedwards/scs/v2/memstore", whySDKLinks},
+		{"vault", module + "/internal/secret", whySDKHouse},
+		{"", module + "/vault", whyBelow},
+
 		{"internal/store/sqlite", module + "/internal/store/memory", whySideStore},
 		{"internal/store/storetest", module + "/internal/store/memory", whySideStore},
 		{"internal/store/memory", module + "/internal/store", whyBelow},

@@ -39,6 +39,7 @@ func house() []room {
 	return []room{
 		{"", sdk},
 		{"latchkeytest", sdk},
+		{"vault", sdk},
 
 		{"docs", ground},
 		{"internal/secret", ground},
