@@ -31,7 +31,7 @@ type Settings struct {
 
 	ApprovedOrigins   []string `json:"approvedOrigins" description:"Exact origins whose pages may call the end-user endpoints with cookies."`
 	ApprovedRedirects []string `json:"approvedRedirects" description:"Exact addresses to which a browser may be sent back."`
-	CustomDomain      string   `json:"customDomain" description:"Host at which this project's end-user endpoints are also reachable."`
+	CustomDomain      string   `json:"customDomain" description:"Host at which this project's end-user endpoints are also reachable, without the project's id. No two projects have the same."`
 }
 
 // Delivery says how tokens reach the client.
@@ -42,13 +42,15 @@ type Delivery struct {
 
 // Cookies are names and attributes of the cookies that carry tokens.
 type Cookies struct {
-	SessionName string `json:"sessionName" description:"Name of the session token's cookie; also its drn claim."`
-	RefreshName string `json:"refreshName" description:"Name of the refresh token's cookie; also its drn claim."`
-	Domain      string `json:"domain" description:"Domain attribute; empty for host-only."`
-	Path        string `json:"path"`
-	SameSite    string `json:"sameSite" enum:"strict,lax,none"`
-	Partitioned bool   `json:"partitioned"`
-	Persistent  bool   `json:"persistent" description:"Whether cookies outlive the browser's run (remember me)."`
+	SessionName     string   `json:"sessionName" description:"Name of the session token's cookie, without prefix; also its drn claim."`
+	RefreshName     string   `json:"refreshName" description:"Name of the refresh token's cookie, without prefix; also its drn claim."`
+	Prefix          string   `json:"prefix" enum:"auto,none" description:"auto: the names get the prefix __Host-Http- when domain is empty and path is /, else __Secure-. none: the names are taken as they are."`
+	Domain          string   `json:"domain" description:"Domain attribute; empty for host-only."`
+	Path            string   `json:"path"`
+	SameSite        string   `json:"sameSite" enum:"strict,lax,none"`
+	Partitioned     bool     `json:"partitioned"`
+	Persistent      bool     `json:"persistent" description:"Whether cookies outlive the browser's run (remember me)."`
+	PreviousDomains []string `json:"previousDomains" description:"What domain was earlier, at most 3: cookies from there are still read, and replaced."`
 }
 
 // SettingsAnswer is what reading or changing settings returns.

@@ -55,7 +55,7 @@ func (t *terminal) onStore(c *cobra.Command, wants need, do func(c *cobra.Comman
 			return err
 		}
 		defer st.Close()
-		app, err := server.Assemble(st, master, "http://localhost", time.Now)
+		app, err := server.Assemble(st, master, server.Nowhere, time.Now)
 		if err != nil {
 			return err
 		}

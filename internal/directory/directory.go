@@ -5,6 +5,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -37,9 +38,15 @@ type Domain struct {
 	Project id.Project
 }
 
-// ErrDomainTaken is the refusal of a custom domain that another project has.
-var ErrDomainTaken = fault.New(fault.Conflict, "Another project has this custom domain.").
-	WithFields(fault.Field{Pointer: "/customDomain", Code: "duplicate", Detail: "A domain leads to one project only."})
+// ErrDomainTaken is the cause of the refusal of a custom domain that another project has.
+var ErrDomainTaken = errors.New("the custom domain is another project's")
+
+// DomainTaken is the refusal of a custom domain that another project has: fault.Conflict
+// with the cause ErrDomainTaken.
+func DomainTaken() error {
+	return fault.Wrap(fault.Conflict, ErrDomainTaken, "Another project has this custom domain.").
+		WithFields(fault.Field{Pointer: "/customDomain", Code: "duplicate", Detail: "A domain leads to one project only."})
+}
 
 // ProjectStore keeps projects.
 type ProjectStore interface {
@@ -61,7 +68,7 @@ type ProjectStore interface {
 
 	// ChangeSettings replaces the settings if the version is still the given one and
 	// increases it; otherwise it changes nothing and returns fault.Conflict. A custom
-	// domain that another project has is ErrDomainTaken: it is looked for in the same
+	// domain that another project has is DomainTaken: it is looked for in the same
 	// transaction, so that of two projects that want one domain at once, one gets it.
 	ChangeSettings(ctx context.Context, p id.Project, version int64, s latchkey.Settings, e audit.Event) error
 

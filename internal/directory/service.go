@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"time"
 
@@ -23,6 +24,10 @@ type Deps struct {
 	Users    UserStore
 	Keys     ManagementKeyStore
 	Now      func() time.Time
+
+	// PublicURL is where clients reach the server; empty when that isn't known. No
+	// project can have its host as custom domain, and cookies are checked against it.
+	PublicURL string
 }
 
 // Service is the directory's use cases. It is safe for concurrent use.
@@ -31,14 +36,21 @@ type Service struct {
 	users    UserStore
 	keys     ManagementKeyStore
 	now      func() time.Time
+
+	publicHost string // without port
+	domains    domains
 }
 
-// New returns a Service. All members of d are needed.
+// New returns a Service. All members of d but PublicURL are needed.
 func New(d Deps) (*Service, error) {
 	if d.Projects == nil || d.Users == nil || d.Keys == nil || d.Now == nil {
 		return nil, errors.New("directory: a dependency is missing")
 	}
-	return &Service{projects: d.Projects, users: d.Users, keys: d.Keys, now: d.Now}, nil
+	public, err := url.Parse(d.PublicURL)
+	if err != nil {
+		return nil, errors.New("directory: the public URL can't be read")
+	}
+	return &Service{projects: d.Projects, users: d.Users, keys: d.Keys, now: d.Now, publicHost: public.Hostname()}, nil
 }
 
 // attempts is how often a change is repeated that lost against a concurrent one.
@@ -55,12 +67,12 @@ func (s *Service) Settings(ctx context.Context, p id.Project) (latchkey.Settings
 	if err != nil {
 		return latchkey.SettingsAnswer{}, err
 	}
-	warnings, err := policy.Check(project.Settings)
+	warnings, err := policy.Check(policy.Complete(project.Settings), s.publicHost)
 	if err != nil {
 		// Ranges may have become narrower since: show what is stored all the same.
 		warnings = append(warnings, latchkey.Warning{Detail: "The stored settings are outside today's ranges: " + err.Error()})
 	}
-	return answer(project.Settings, warnings, project.Version), nil
+	return answer(policy.Complete(project.Settings), warnings, project.Version), nil
 }
 
 func answer(s latchkey.Settings, warnings []latchkey.Warning, version int64) latchkey.SettingsAnswer {
@@ -70,8 +82,18 @@ func answer(s latchkey.Settings, warnings []latchkey.Warning, version int64) lat
 	return latchkey.SettingsAnswer{Settings: s, Warnings: warnings, Version: version}
 }
 
+// ownDomain refuses the server's own host as custom domain: all projects are there.
+func (s *Service) ownDomain(custom string) error {
+	if custom == "" || custom != s.publicHost {
+		return nil
+	}
+	return fault.New(fault.Conflict, "The custom domain is the server's own host.").WithFields(fault.Field{
+		Pointer: "/customDomain", Code: "duplicate", Detail: "The end-user endpoints are at this host already, below the project's id."})
+}
+
 // ChangeSettings applies a JSON merge patch. The result is checked whole; when anything
-// is wrong nothing changes and every problem is reported.
+// is wrong nothing changes and every problem is reported. A custom domain that leads elsewhere
+// already is fault.Conflict.
 func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte, o audit.Origin) (latchkey.SettingsAnswer, error) {
 	for range attempts {
 		project, err := s.projects.Find(ctx, p)
@@ -82,11 +104,14 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 		if err != nil {
 			return latchkey.SettingsAnswer{}, err
 		}
-		warnings, err := policy.Check(settings)
+		warnings, err := policy.Check(settings, s.publicHost)
 		if err != nil {
 			return latchkey.SettingsAnswer{}, err
 		}
-		if reflect.DeepEqual(settings, project.Settings) {
+		if err := s.ownDomain(settings.CustomDomain); err != nil {
+			return latchkey.SettingsAnswer{}, err
+		}
+		if reflect.DeepEqual(settings, policy.Complete(project.Settings)) {
 			return answer(settings, warnings, project.Version), nil
 		}
 		var plain bytes.Buffer
@@ -96,7 +121,13 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 		e := audit.New(p, s.now(), audit.SettingsChanged, o).With("patch", plain.String())
 		err = s.projects.ChangeSettings(ctx, p, project.Version, settings, e)
 		if err == nil {
+			if settings.CustomDomain != project.Settings.CustomDomain {
+				s.domains.forget()
+			}
 			return answer(settings, warnings, project.Version+1), nil
+		}
+		if errors.Is(err, ErrDomainTaken) {
+			return latchkey.SettingsAnswer{}, err
 		}
 		if fault.KindOf(err) != fault.Conflict {
 			return latchkey.SettingsAnswer{}, err

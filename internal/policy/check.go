@@ -21,9 +21,11 @@ const (
 	maxAudienceLen = 200 // characters
 	maxCookieName  = 64
 	maxCookiePath  = 256
+	maxPrevious    = 3 // domains that cookies had: each costs a header in some answers
 )
 
-// Check decides whether a project may have the settings. The error is a *fault.Error
+// Check decides whether a project may have the settings on a server whose public URL has
+// the host publicHost, without port; it may be empty when that isn't known. The error is a *fault.Error
 // whose Fields hold every problem at once, with JSON pointers into the settings; a
 // contradiction stands at both of its settings. Its kind is OutOfRange if any value is
 // out of range or no member of its enumeration, else Contradiction if any two settings
@@ -31,7 +33,7 @@ const (
 //
 // For settings that may be had it returns what is worth a second look; the list is
 // never nil then.
-func Check(s latchkey.Settings) ([]latchkey.Warning, error) {
+func Check(s latchkey.Settings, publicHost string) ([]latchkey.Warning, error) {
 	var p problems
 	p.durations(s)
 	p.counts(s)
@@ -41,10 +43,11 @@ func Check(s latchkey.Settings) ([]latchkey.Warning, error) {
 	p.lifetimeClashes(s)
 	p.deliveryClashes(s)
 	p.cookieClashes(s)
+	p.domainClashes(s, publicHost)
 	if len(p) > 0 {
 		return nil, fault.New(p.kind(), "these settings are refused").WithFields(p...)
 	}
-	return warnings(s), nil
+	return append(warnings(s), cookieWarnings(s, publicHost)...), nil
 }
 
 func (p *problems) durations(s latchkey.Settings) {
@@ -90,6 +93,7 @@ func (p *problems) enumerations(s latchkey.Settings) {
 		{"/foreignReplay", s.ForeignReplay, []string{"allow", "alert", "end"}},
 		{"/delivery/session", s.Delivery.Session, []string{"body", "cookie"}},
 		{"/delivery/refresh", s.Delivery.Refresh, []string{"body", "cookie"}},
+		{"/cookies/prefix", s.Cookies.Prefix, []string{"auto", "none"}},
 		{"/cookies/sameSite", s.Cookies.SameSite, []string{"strict", "lax", "none"}},
 		{"/refreshTokenFormat", s.RefreshTokenFormat, []string{"jwt", "opaque"}},
 		{"/signingAlgorithm", s.SigningAlgorithm, []string{"ES256", "EdDSA", "RS256"}},
@@ -145,6 +149,7 @@ func (p *problems) cookies(c latchkey.Cookies) {
 	if c.Domain != "" {
 		p.format("/cookies/domain", domainFlaw(c.Domain))
 	}
+	p.each("/cookies/previousDomains", c.PreviousDomains, maxPrevious, domainFlaw)
 }
 
 // warnings returns what is worth a second look in settings that are allowed.
@@ -162,16 +167,6 @@ func warnings(s latchkey.Settings) []latchkey.Warning {
 	}
 	if s.Rotation == "never" && s.ForeignReplay == "end" {
 		warn("/foreignReplay", "without rotation every refresh is compared with the sign-in: a user who changes networks twice is logged out")
-	}
-	if d := s.Cookies.Domain; d != "" && s.CustomDomain != "" && d != s.CustomDomain {
-		warn("/cookies/domain", d+" is wider than needed: every host below it gets the cookies; "+s.CustomDomain+" is enough for the custom domain")
-	}
-	const undelivered = "stored, but tokens are delivered in the body by this version"
-	if s.Delivery.Session == "cookie" {
-		warn("/delivery/session", undelivered)
-	}
-	if s.Delivery.Refresh == "cookie" {
-		warn("/delivery/refresh", undelivered)
 	}
 	return w
 }

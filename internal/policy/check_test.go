@@ -17,7 +17,7 @@ import (
 // refusal returns the refusal of s, or nil; warnings must come with success only.
 func refusal(t *testing.T, s latchkey.Settings) *fault.Error {
 	t.Helper()
-	warnings, err := Check(s)
+	warnings, err := Check(s, "")
 	if err == nil {
 		if warnings == nil {
 			t.Error("the list of warnings is nil")
@@ -98,9 +98,10 @@ func TestListLimits(t *testing.T) {
 		limit int
 		list  func(*latchkey.Settings) *[]string
 	}{
-		"/audience":          {"api", 20, func(s *latchkey.Settings) *[]string { return &s.Audience }},
-		"/approvedOrigins":   {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedOrigins }},
-		"/approvedRedirects": {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedRedirects }},
+		"/audience":                {"api", 20, func(s *latchkey.Settings) *[]string { return &s.Audience }},
+		"/cookies/previousDomains": {"example.com", 3, func(s *latchkey.Settings) *[]string { return &s.Cookies.PreviousDomains }},
+		"/approvedOrigins":         {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedOrigins }},
+		"/approvedRedirects":       {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedRedirects }},
 	} {
 		s := Defaults()
 		*c.list(&s) = slices.Repeat([]string{c.entry}, c.limit)
@@ -153,7 +154,7 @@ func TestEnumerations(t *testing.T) {
 			}
 			for _, good := range values {
 				changed := Defaults()
-				changed.Delivery.Refresh = "cookie"
+				changed.Delivery.Refresh, changed.ApprovedOrigins = "cookie", []string{"https://app.example.com"}
 				v(&changed).Field(i).SetString(good)
 				if refused := refusal(t, changed); refused != nil {
 					t.Errorf("%s: %q: %v", pointer, good, refused)
@@ -162,8 +163,8 @@ func TestEnumerations(t *testing.T) {
 		}
 	}
 	walk("", func(s *latchkey.Settings) reflect.Value { return reflect.ValueOf(s).Elem() })
-	if tested != 9 {
-		t.Errorf("%d enumerations, want 9", tested)
+	if tested != 10 {
+		t.Errorf("%d enumerations, want 10", tested)
 	}
 }
 
@@ -182,19 +183,18 @@ func TestWarnings(t *testing.T) {
 		{"own domain", domains("auth.example.com", "auth.example.com"), nil},
 		{"domain of an app", domains("", "example.com"), nil},
 		{"wide domain", domains("auth.example.com", "example.com"), map[string]string{"/cookies/domain": "auth.example.com is enough"}},
-		{"refresh cookie", func(s *latchkey.Settings) { s.Delivery.Refresh = "cookie" }, map[string]string{"/delivery/refresh": "in the body by this version"}},
-		{"cookies", func(s *latchkey.Settings) { s.Delivery = latchkey.Delivery{Session: "cookie", Refresh: "cookie"} },
-			map[string]string{"/delivery/session": "in the body by this version", "/delivery/refresh": "in the body by this version"}},
+		{"refresh cookie", func(s *latchkey.Settings) { s.Delivery.Refresh = "cookie" }, nil},
+		{"cookies", func(s *latchkey.Settings) { s.Delivery = latchkey.Delivery{Session: "cookie", Refresh: "cookie"} }, nil},
 		{"opaque", func(s *latchkey.Settings) { s.RefreshTokenFormat = "opaque" }, nil},
 		{"all", func(s *latchkey.Settings) {
 			domains("auth.example.com", "example.com")(s)
-			s.SessionTokenTTL, s.ReuseWindow, s.Delivery.Refresh = duration(t, "2h"), duration(t, "1s"), "cookie"
-		}, map[string]string{"/sessionTokenTTL": "", "/reuseWindow": "", "/cookies/domain": "", "/delivery/refresh": ""}},
+			s.SessionTokenTTL, s.ReuseWindow, s.Delivery.Refresh, s.Cookies.Path = duration(t, "2h"), duration(t, "1s"), "cookie", "/a"
+		}, map[string]string{"/sessionTokenTTL": "", "/reuseWindow": "", "/cookies/domain": "", "/cookies/path": ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := Defaults()
 			c.change(&s)
-			warnings, err := Check(s)
+			warnings, err := Check(s, "")
 			if err != nil || len(warnings) != len(c.want) {
 				t.Fatalf("%v, %v", warnings, err)
 			}
@@ -215,7 +215,7 @@ func TestAllAtOnce(t *testing.T) {
 		ReuseWindow:       duration(t, "3m"),
 		MaxSessions:       -1,
 		Delivery:          latchkey.Delivery{Session: "cookie", Refresh: "body"},
-		Cookies:           latchkey.Cookies{SessionName: "a b", RefreshName: "__Host-r", Domain: "com", Path: "auth"},
+		Cookies:           latchkey.Cookies{SessionName: "a b", RefreshName: "__Host-r", Domain: "com", Path: "auth", PreviousDomains: []string{"example.com", "co.uk"}},
 		Audience:          []string{"fine", "", "line\nbreak"},
 		ApprovedOrigins:   []string{"https://fine.example", "*"},
 		ApprovedRedirects: []string{"javascript:alert(1)"},
@@ -228,6 +228,7 @@ func TestAllAtOnce(t *testing.T) {
 		"/foreignReplay": "range", "/delivery/session": "contradiction", "/delivery/refresh": "contradiction",
 		"/cookies/sessionName": "format", "/cookies/refreshName": "contradiction contradiction",
 		"/cookies/domain": "format contradiction", "/cookies/path": "format contradiction", "/cookies/sameSite": "range",
+		"/cookies/prefix": "range", "/cookies/previousDomains/1": "format",
 		"/refreshTokenFormat": "range", "/signingAlgorithm": "range", "/claimLint": "range",
 		"/audience/1": "format", "/audience/2": "format", "/approvedOrigins/1": "format",
 		"/approvedRedirects/0": "format", "/customDomain": "format",

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -41,7 +42,12 @@ func (p *problems) cookieClashes(s latchkey.Settings) {
 	for _, name := range []struct{ pointer, value string }{
 		{"/cookies/sessionName", c.SessionName}, {"/cookies/refreshName", c.RefreshName},
 	} {
-		if !hostPrefixed(name.value) {
+		if c.Prefix == "auto" && prefixed(name.value, "__") {
+			p.clash(name.pointer, "/cookies/prefix",
+				"browsers have rules for names that start with two underscores: leave the prefix of %.80s out, or set prefix to none", name.value)
+			continue
+		}
+		if !prefixed(name.value, "__Host-") {
 			continue
 		}
 		if c.Domain != "" {
@@ -53,20 +59,39 @@ func (p *problems) cookieClashes(s latchkey.Settings) {
 				"browsers drop a cookie whose name starts with __Host- and whose path is not /: %.80s, path %.80s", name.value, c.Path)
 		}
 	}
-	if c.Domain == "" || s.CustomDomain == "" || p.at("/cookies/domain") || p.at("/customDomain") {
-		return
+	if c.Domain != "" && slices.Contains(c.PreviousDomains, c.Domain) {
+		p.clash("/cookies/previousDomains", "/cookies/domain",
+			"cookies at the domain would be removed as leftovers: %.80s is both in previousDomains and domain", c.Domain)
 	}
-	if !settable(s.CustomDomain, c.Domain) {
-		p.clash("/cookies/domain", "/customDomain",
-			"browsers refuse a cookie for %s from %s: cookies.domain must be customDomain or a parent of it, within one registrable domain",
-			c.Domain, s.CustomDomain)
+	if byCookie(s) && c.SameSite == "none" && !c.Partitioned && len(s.ApprovedOrigins) == 0 {
+		p.clash("/cookies/sameSite", "/approvedOrigins",
+			"sameSite none is for pages of other sites, and there are none in approvedOrigins that may use the cookies")
 	}
 }
 
-// hostPrefixed tells whether browsers apply the rules of the __Host- prefix to a
-// cookie. They ignore case (RFC 6265bis, 5.7).
-func hostPrefixed(name string) bool {
-	const prefix = "__Host-"
+// byCookie tells whether tokens are delivered by cookie. A session token never is alone.
+func byCookie(s latchkey.Settings) bool { return s.Delivery.Refresh == "cookie" }
+
+// domainClashes checks that browsers accept the domain from the host that sets the
+// cookies: the custom domain, or the server itself.
+func (p *problems) domainClashes(s latchkey.Settings, publicHost string) {
+	d := s.Cookies.Domain
+	switch {
+	case d == "" || p.at("/cookies/domain") || p.at("/customDomain"):
+	case s.CustomDomain != "" && !settable(s.CustomDomain, d):
+		p.clash("/cookies/domain", "/customDomain",
+			"browsers refuse a cookie for %s from %s: cookies.domain must be customDomain or a parent of it, within one registrable domain",
+			d, s.CustomDomain)
+	case s.CustomDomain == "" && publicHost != "" && byCookie(s) && !settable(publicHost, d):
+		p.clash("/cookies/domain", "/delivery/refresh",
+			"browsers refuse a cookie for %s from %s, where this server is: delivery by cookie needs a cookies.domain that is the server's host or a parent of it, or a customDomain within it",
+			d, publicHost)
+	}
+}
+
+// prefixed tells whether name starts with prefix as browsers see it: they ignore case
+// (RFC 6265bis, 5.7).
+func prefixed(name, prefix string) bool {
 	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }
 

@@ -24,19 +24,13 @@ func TestContradictions(t *testing.T) {
 		{"refresh in cookie", func(s *latchkey.Settings) { s.Delivery.Refresh = "cookie" }, "", ""},
 		{"one name", func(s *latchkey.Settings) { s.Cookies.RefreshName = "DS" }, "/cookies/sessionName", "/cookies/refreshName"},
 		{"names by case", func(s *latchkey.Settings) { s.Cookies.RefreshName = "ds" }, "", ""},
-		{"prefix alone", func(s *latchkey.Settings) { s.Cookies.SessionName = "__Host-Http-DS" }, "", ""},
-		{"prefix and domain", func(s *latchkey.Settings) {
-			s.Cookies.SessionName, s.Cookies.Domain = "__Host-DS", "example.com"
-		}, "/cookies/sessionName", "/cookies/domain"},
-		{"prefix in capitals and domain", func(s *latchkey.Settings) {
-			s.Cookies.RefreshName, s.Cookies.Domain = "__HOST-DS", "example.com"
-		}, "/cookies/refreshName", "/cookies/domain"},
-		{"prefix and path", func(s *latchkey.Settings) {
-			s.Cookies.RefreshName, s.Cookies.Path = "__Host-Http-DSR", "/auth"
-		}, "/cookies/refreshName", "/cookies/path"},
-		{"other prefix", func(s *latchkey.Settings) {
-			s.Cookies.SessionName, s.Cookies.Domain, s.Cookies.Path = "__Secure-DS", "example.com", "/auth"
-		}, "", ""},
+		{"two prefixes", func(s *latchkey.Settings) { s.Cookies.SessionName = "__Host-Http-DS" }, "/cookies/sessionName", "/cookies/prefix"},
+		{"two prefixes in capitals", func(s *latchkey.Settings) { s.Cookies.RefreshName = "__SECURE-DS" }, "/cookies/refreshName", "/cookies/prefix"},
+		{"prefix alone", plainNames("__Host-Http-DS", "DSR", nil), "", ""},
+		{"prefix and domain", plainNames("__Host-DS", "DSR", func(s *latchkey.Settings) { s.Cookies.Domain = "example.com" }), "/cookies/sessionName", "/cookies/domain"},
+		{"prefix in capitals and domain", plainNames("DS", "__HOST-DS", func(s *latchkey.Settings) { s.Cookies.Domain = "example.com" }), "/cookies/refreshName", "/cookies/domain"},
+		{"prefix and path", plainNames("DS", "__Host-Http-DSR", func(s *latchkey.Settings) { s.Cookies.Path = "/auth" }), "/cookies/refreshName", "/cookies/path"},
+		{"other prefix", plainNames("__Secure-DS", "DSR", func(s *latchkey.Settings) { s.Cookies.Domain, s.Cookies.Path = "example.com", "/auth" }), "", ""},
 		{"foreign domain", domains("auth.example.com", "example.org"), "/cookies/domain", "/customDomain"},
 		{"sibling domain", domains("auth.example.com", "app.example.com"), "/cookies/domain", "/customDomain"},
 		{"child domain", domains("auth.example.com", "x.auth.example.com"), "/cookies/domain", "/customDomain"},
@@ -45,6 +39,17 @@ func TestContradictions(t *testing.T) {
 		{"over a public suffix", domains("x.s3.amazonaws.com", "amazonaws.com"), "/cookies/domain", "/customDomain"},
 		{"own domain", domains("auth.example.com", "auth.example.com"), "", ""},
 		{"parent domain", domains("auth.example.co.uk", "example.co.uk"), "", ""},
+		{"leftovers where cookies are", func(s *latchkey.Settings) {
+			s.Cookies.Domain, s.Cookies.PreviousDomains = "example.com", []string{"example.com"}
+		}, "/cookies/previousDomains", "/cookies/domain"},
+		{"leftovers elsewhere", func(s *latchkey.Settings) {
+			s.Cookies.Domain, s.Cookies.PreviousDomains = "example.com", []string{"auth.example.com"}
+		}, "", ""},
+		{"none for nobody", byCookies(func(s *latchkey.Settings) { s.Cookies.SameSite = "none" }), "/cookies/sameSite", "/approvedOrigins"},
+		{"none for a page", byCookies(func(s *latchkey.Settings) {
+			s.Cookies.SameSite, s.ApprovedOrigins = "none", []string{"https://app.example.org"}
+		}), "", ""},
+		{"none in a frame", byCookies(func(s *latchkey.Settings) { s.Cookies.SameSite, s.Cookies.Partitioned = "none", true }), "", ""},
 		{"sessions without limit", func(s *latchkey.Settings) { s.OnLimit = "deny" }, "", ""},
 		{"partitioned none", func(s *latchkey.Settings) { s.Cookies.SameSite, s.Cookies.Partitioned = "none", true }, "", ""},
 	} {
@@ -82,7 +87,7 @@ func domains(custom, cookie string) func(*latchkey.Settings) {
 // their value where there is one.
 func names(detail, pointer string) bool {
 	name := pointer[strings.LastIndexByte(pointer, '/')+1:]
-	return strings.Contains(detail, name) || strings.HasSuffix(name, "Name") && strings.Contains(strings.ToUpper(detail), "__HOST-")
+	return strings.Contains(detail, name) || strings.HasSuffix(name, "Name") && (strings.Contains(strings.ToUpper(detail), "__HOST-") || strings.Contains(detail, "__SECURE-"))
 }
 
 // Two settings that would be equal or over one another only because one is unusable
@@ -103,5 +108,22 @@ func TestNoConsequentialProblems(t *testing.T) {
 	s.Cookies.SessionName, s.Cookies.RefreshName = "", ""
 	if refused := refusal(t, s); refused == nil || refused.Kind != fault.Invalid || len(refused.Fields) != 2 {
 		t.Error(refused)
+	}
+}
+
+// plainNames sets names that are taken as they are.
+func plainNames(session, refresh string, more func(*latchkey.Settings)) func(*latchkey.Settings) {
+	return func(s *latchkey.Settings) {
+		s.Cookies.Prefix, s.Cookies.SessionName, s.Cookies.RefreshName = "none", session, refresh
+		if more != nil {
+			more(s)
+		}
+	}
+}
+
+func byCookies(more func(*latchkey.Settings)) func(*latchkey.Settings) {
+	return func(s *latchkey.Settings) {
+		s.Delivery = latchkey.Delivery{Session: "cookie", Refresh: "cookie"}
+		more(s)
 	}
 }

@@ -28,13 +28,15 @@ func Defaults() latchkey.Settings {
 
 		Delivery: latchkey.Delivery{Session: "body", Refresh: "body"},
 		Cookies: latchkey.Cookies{
-			SessionName: "DS",
-			RefreshName: "DSR",
-			Domain:      "",
-			Path:        "/",
-			SameSite:    "strict",
-			Partitioned: false,
-			Persistent:  false,
+			SessionName:     "DS",
+			RefreshName:     "DSR",
+			Prefix:          "auto",
+			Domain:          "",
+			Path:            "/",
+			SameSite:        "strict",
+			Partitioned:     false,
+			Persistent:      false,
+			PreviousDomains: []string{},
 		},
 
 		RefreshTokenFormat:   "jwt",
@@ -50,4 +52,17 @@ func Defaults() latchkey.Settings {
 		ApprovedRedirects: []string{},
 		CustomDomain:      "",
 	}
+}
+
+// Complete returns s with the default in place of what settings that were stored by an
+// earlier version don't have.
+func Complete(s latchkey.Settings) latchkey.Settings {
+	d := Defaults().Cookies
+	if s.Cookies.Prefix == "" {
+		s.Cookies.Prefix = d.Prefix
+	}
+	if s.Cookies.PreviousDomains == nil {
+		s.Cookies.PreviousDomains = d.PreviousDomains
+	}
+	return s
 }

@@ -32,7 +32,7 @@ const (
 // bounds the length of the patch.
 func Patch(current latchkey.Settings, patch []byte) (latchkey.Settings, error) {
 	var p problems
-	next, defaults := current, Defaults()
+	next, defaults := Complete(current), Defaults()
 	if p.readable(patch) {
 		p.merge("", patch, reflect.ValueOf(&next).Elem(), reflect.ValueOf(&defaults).Elem())
 	}

@@ -27,7 +27,7 @@ const unusualJSON = `{
 	"maxSessionsPerUser": 3, "onLimit": "deny", "accessKeyTokenTTL": "1h",
 	"rotation": "never", "reuseWindow": "30s", "refreshRateLimit": 12, "foreignReplay": "end",
 	"delivery": {"session": "cookie", "refresh": "cookie"},
-	"cookies": {"sessionName": "s", "refreshName": "r", "domain": "example.com", "path": "/a",
+	"cookies": {"sessionName": "s", "refreshName": "r", "prefix": "none", "previousDomains": ["example.org"], "domain": "example.com", "path": "/a",
 		"sameSite": "lax", "partitioned": true, "persistent": true},
 	"refreshTokenFormat": "opaque", "signingAlgorithm": "EdDSA", "keyRotation": "off",
 	"audience": ["api"], "autoTenant": false, "claimsInRefreshToken": false, "claimLint": "reject", "clockSkew": "off",
@@ -38,7 +38,7 @@ const unusualJSON = `{
 // default with null.
 func TestPatchEveryMember(t *testing.T) {
 	start, changed := Defaults(), unusual(t)
-	if _, err := Check(changed); err != nil {
+	if _, err := Check(changed, ""); err != nil {
 		t.Fatal(err)
 	}
 	var compare func(at string, a, b reflect.Value)
@@ -282,7 +282,7 @@ func FuzzPatch(f *testing.F) {
 				t.Fatalf("%s reads back as %+v, %v", text, again, err)
 			}
 		}
-		warnings, err := Check(got)
+		warnings, err := Check(got, "")
 		if (warnings == nil) != (err != nil) {
 			t.Fatalf("%v with %v", warnings, err)
 		}

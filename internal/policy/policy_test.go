@@ -67,8 +67,8 @@ const defaults = `{
 	"maxSessionsPerUser": 0, "onLimit": "endOldest", "accessKeyTokenTTL": "10m",
 	"rotation": "always", "reuseWindow": "20s", "refreshRateLimit": "auto", "foreignReplay": "alert",
 	"delivery": {"session": "body", "refresh": "body"},
-	"cookies": {"sessionName": "DS", "refreshName": "DSR", "domain": "", "path": "/",
-		"sameSite": "strict", "partitioned": false, "persistent": false},
+	"cookies": {"sessionName": "DS", "refreshName": "DSR", "prefix": "auto", "domain": "", "path": "/",
+		"sameSite": "strict", "partitioned": false, "persistent": false, "previousDomains": []},
 	"refreshTokenFormat": "jwt", "signingAlgorithm": "ES256", "keyRotation": "30d",
 	"audience": [], "autoTenant": true, "claimsInRefreshToken": true, "claimLint": "warn", "clockSkew": "1m",
 	"approvedOrigins": [], "approvedRedirects": [], "customDomain": ""
@@ -82,7 +82,7 @@ func TestDefaults(t *testing.T) {
 	if want := strings.NewReplacer("\n", "", "\t", "", " ", "").Replace(defaults); string(got) != want {
 		t.Errorf("defaults\n%s, want\n%s", got, want)
 	}
-	warnings, err := Check(Defaults())
+	warnings, err := Check(Defaults(), "")
 	if err != nil || warnings == nil || len(warnings) != 0 {
 		t.Errorf("the defaults must be beyond doubt: %v, %v", warnings, err)
 	}

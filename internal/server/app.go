@@ -31,11 +31,19 @@ type App struct {
 	Now       func() time.Time
 }
 
+// Nowhere is the public URL of who acts on a store without serving it, and doesn't know
+// where the server is: nothing that is minted under it is shown to anybody.
+const Nowhere = "http://nowhere.invalid"
+
 // Assemble wires the domain. publicURL is without a slash at its end.
 func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() time.Time) (*App, error) {
 	a := &App{Store: st, Master: master, Now: now}
+	known := publicURL
+	if publicURL == Nowhere {
+		known = ""
+	}
 	var err error
-	if a.Directory, err = directory.New(directory.Deps{Projects: st.Projects(), Users: st.Users(), Keys: st.ManagementKeys(), Now: now}); err != nil {
+	if a.Directory, err = directory.New(directory.Deps{Projects: st.Projects(), Users: st.Users(), Keys: st.ManagementKeys(), Now: now, PublicURL: known}); err != nil {
 		return nil, err
 	}
 	if a.Sessions, err = session.New(session.Deps{Store: st.Sessions(), Bulk: st.Bulk(), Now: now}); err != nil {

@@ -29,7 +29,7 @@ type project struct {
 	refreshDRN  []byte
 	opaque      bool
 	claimsInRT  bool
-	cookieNames [2]string // of session and refresh token when delivered by cookie, else ""
+	cookieNames [2]string // of session and refresh token when delivered by cookie, with prefix, else ""
 
 	// current is when this version was last known to be the newest, in Unix
 	// milliseconds.
@@ -181,11 +181,12 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 		sessionDRN: quote(settings.Cookies.SessionName), refreshDRN: quote(settings.Cookies.RefreshName),
 		opaque: settings.RefreshTokenFormat == "opaque", claimsInRT: settings.ClaimsInRefreshToken,
 	}
+	session, refresh := policy.CookieNames(settings.Cookies)
 	if settings.Delivery.Session == "cookie" {
-		p.cookieNames[0] = settings.Cookies.SessionName
+		p.cookieNames[0] = session
 	}
 	if settings.Delivery.Refresh == "cookie" {
-		p.cookieNames[1] = settings.Cookies.RefreshName
+		p.cookieNames[1] = refresh
 	}
 	return p, nil
 }

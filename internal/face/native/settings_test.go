@@ -19,7 +19,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("version %d after %d, warnings %v", after.Version, before.Version, after.Warnings)
 	}
 	w.ok(t, w.manage("PATCH", "/settings", `{"sessionTokenTTL":null,"refreshRateLimit":null,"cookies":null,"audience":null}`), &after)
-	if len(after.Warnings) != 0 || after.Settings.SessionTokenTTL != before.Settings.SessionTokenTTL || after.Settings.Cookies != before.Settings.Cookies {
+	if len(after.Warnings) != 0 || after.Settings.SessionTokenTTL != before.Settings.SessionTokenTTL || !reflect.DeepEqual(after.Settings.Cookies, before.Settings.Cookies) {
 		t.Errorf("null doesn't put the defaults back: %+v", after)
 	}
 }

@@ -25,6 +25,7 @@ func copySettings(s latchkey.Settings) latchkey.Settings {
 	s.Audience = slices.Clone(s.Audience)
 	s.ApprovedOrigins = slices.Clone(s.ApprovedOrigins)
 	s.ApprovedRedirects = slices.Clone(s.ApprovedRedirects)
+	s.Cookies.PreviousDomains = slices.Clone(s.Cookies.PreviousDomains)
 	return s
 }
 

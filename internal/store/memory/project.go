@@ -102,7 +102,7 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 	}
 	for other, taken := range tx.projects {
 		if d := settings.CustomDomain; d != "" && other != p && taken.Settings.CustomDomain == d {
-			return directory.ErrDomainTaken
+			return directory.DomainTaken()
 		}
 	}
 	found.tokensUntil = found.life().Shortened(settings.SessionTokenTTL.Std(), tx.now).Before

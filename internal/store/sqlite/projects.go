@@ -132,7 +132,7 @@ func untaken(c *engine.Conn, p owner, domain string) error {
 		return err
 	}
 	if taken {
-		return directory.ErrDomainTaken
+		return directory.DomainTaken()
 	}
 	return nil
 }
