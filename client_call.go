@@ -38,12 +38,13 @@ type operation struct {
 	bearer  string
 	secrets []string // that the body holds
 	repeat  repeat
+	gone    bool          // not_found at a repetition means done
 	most    int           // repetitions at most, if less than the client's
 	attempt time.Duration // for an attempt that can be repeated; callTime when zero
 }
 
 // call makes a call, repeats it as the operation allows, and reads the answer into what
-// into points to, unless nil.
+// into points to; nil when nothing but success matters.
 func (c *Client) call(ctx context.Context, op operation, into any) error {
 	var body []byte
 	if op.body != nil {
@@ -63,6 +64,9 @@ func (c *Client) call(ctx context.Context, op operation, into any) error {
 			limit = op.attempt
 		}
 		err := c.once(ctx, op, body, limit, into)
+		if n > 0 && op.gone && CodeOf(err) == CodeNotFound {
+			return nil
+		}
 		if err == nil || n == retries || ctx.Err() != nil || !mayRepeat(op.repeat, err) {
 			return err
 		}
@@ -148,14 +152,15 @@ func (c *Client) learnDate(res *http.Response, sent, received time.Time) {
 	}
 }
 
-// read reads an answer that isn't a refusal.
+// read reads an answer that isn't a refusal. Also one of which nothing is needed has to be
+// the server's: the page of a network that wants a sign-in doesn't mean that a session
+// has ended.
 func read(res *http.Response, answer []byte, into any) error {
 	if into == nil {
-		return nil
+		into = &struct{}{}
 	}
 	if media(res.Header) != "application/json" {
-		// A sign-in page of a network, say. Its text isn't shown: anybody may have
-		// written it.
+		// Its text isn't shown: anybody may have written it.
 		return errors.New("the answer isn't JSON")
 	}
 	if err := json.Unmarshal(answer, into); err != nil {

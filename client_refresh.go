@@ -94,7 +94,7 @@ func (c *Client) refresh(ctx context.Context, op operation, body RefreshBody) (T
 		case err == nil && (late || ctx.Err() != nil):
 			return TokenSet{}, fmt.Errorf("latchkey: refresh: the answer came too late and was dropped: %w", context.DeadlineExceeded)
 		case err == nil:
-			return set, nil
+			return set.complete()
 		case CodeOf(err) == CodeRequestExpired && !late && try < 2:
 			continue
 		}

@@ -134,7 +134,7 @@ func TestRefreshSendsTokenWhereItBelongs(t *testing.T) {
 		{"a verify key can't rotate", "lk_verify_abc", RefreshRequest{Token: testToken}, testToken, `{"composedAt":"T"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := play(answersJSON(TokenSet{SessionToken: "s", RefreshToken: "r"}))
+			server := play(answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "r"}))
 			set, err := testClient(t, test.key, server).Refresh(t.Context(), test.request)
 			if err != nil || set.RefreshToken != "r" {
 				t.Fatalf("got %v, %v", set.RefreshToken, err)
@@ -163,7 +163,7 @@ func TestRefreshRefusesWhatCannotWork(t *testing.T) {
 
 func TestRefreshRepeatsLostRequestInsideItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := play(hangs, answersJSON(TokenSet{RefreshToken: "same"}))
+		server := play(hangs, answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "same"}))
 		began := time.Now()
 		set, err := testClient(t, "", server).Refresh(t.Context(), RefreshRequest{Token: testToken})
 		if err != nil || set.RefreshToken != "same" || len(server.calls) != 2 {
@@ -206,7 +206,7 @@ func TestRefreshDropsLateAnswer(t *testing.T) {
 	var slept time.Duration
 	server := play(func(*http.Request) (*http.Response, error) {
 		slept = time.Hour
-		return answersJSON(TokenSet{RefreshToken: "late"})(nil)
+		return answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "late"})(nil)
 	})
 	c := testClient(t, "", server, func(c *ClientConfig) {
 		c.Now = func() time.Time { return time.Now().Round(0).Add(slept) }
@@ -229,7 +229,7 @@ func TestRefreshCorrectsItsClock(t *testing.T) {
 			if server().Sub(body.ComposedAt) > 10*time.Second && !body.ComposedAt.IsZero() {
 				return refuses(409, CodeRequestExpired, false, "Date", date)(r)
 			}
-			return answersJSON(TokenSet{RefreshToken: "new", ServerTime: server()})(r)
+			return answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "new", ServerTime: server()})(r)
 		}
 		n := 0
 		c := testClient(t, "", roundTripper(func(r *http.Request) (*http.Response, error) { n++; return judged(r) }))
@@ -265,7 +265,7 @@ func TestRefreshWorksWhenTheStoreHasAnotherClock(t *testing.T) {
 			if store().Sub(body.ComposedAt) > 10*time.Second && !body.ComposedAt.IsZero() {
 				return refuses(409, CodeRequestExpired, false, "Date", time.Now().UTC().Format(http.TimeFormat))(r)
 			}
-			return answersJSON(TokenSet{RefreshToken: "new", ServerTime: store()})(r)
+			return answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "new", ServerTime: store()})(r)
 		}))
 		for _, want := range []int{3, 4} { // the first learns, the second knows
 			if _, err := c.Refresh(t.Context(), RefreshRequest{Token: testToken}); err != nil || n != want {
