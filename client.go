@@ -20,7 +20,7 @@ type ClientConfig struct {
 
 	// Key is a key of the project (lk_mgmt_…; lk_verify_… is enough for read-only
 	// refreshes). Empty: only calls that a user's own token permits.
-	Key string
+	Key string `json:"-"` // never in a log, as JSON neither
 
 	// HTTPClient replaces the transport and its timeout. The Client works on a copy: it
 	// follows no redirects and keeps no cookies, whatever this one does.
@@ -76,7 +76,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 	out.issuer, out.manage = base+"/"+project, base+"/v1/projects/"+project
 	if c.Key != "" {
 		if !isKey(c.Key) {
-			problems = append(problems, errors.New("Key isn't a key of a project (lk_mgmt_… or lk_verify_…)"))
+			problems = append(problems, errors.New("the Key isn't a key of a project (lk_mgmt_… or lk_verify_…)"))
 		}
 		out.key = &c.Key
 	}
@@ -86,7 +86,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 	case c.Retries < 0:
 		out.retries = 0
 	case c.Retries > 10:
-		problems = append(problems, errors.New("Retries is over 10"))
+		problems = append(problems, errors.New("the number of Retries is over 10"))
 	}
 	if out.agent == "" {
 		out.agent = "latchkey-go"
@@ -145,23 +145,22 @@ func splitIssuer(issuer string) (base, project string, err error) {
 	switch {
 	case err != nil:
 		// The cause isn't shown: it repeats the text, which may hold a password.
-		return "", "", errors.New("Issuer isn't a URL")
+		return "", "", errors.New("the Issuer isn't a URL")
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return "", "", errors.New("Issuer isn't an absolute http or https URL")
+		return "", "", errors.New("the Issuer isn't an absolute http or https URL")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsRune(issuer, '#'):
-		return "", "", errors.New("Issuer has a part that issuers don't have: user, query or fragment")
+		return "", "", errors.New("the Issuer has a part that issuers don't have: user, query or fragment")
 	}
 	at := strings.LastIndexByte(issuer, '/')
 	base, project = issuer[:at], issuer[at+1:]
 	if !isID(project) || !strings.HasPrefix(project, "prj_") {
-		return "", "", errors.New("Issuer doesn't end with a project's id (prj_…)")
+		return "", "", errors.New("the Issuer doesn't end with a project's id (prj_…)")
 	}
 	return base, project, nil
 }
 
 // isID reports whether s has the form of an identifier: 1 to 31 letters, digits, '_' and
-// '-'. No token does, so that one which is given in the place of an identifier doesn't
-// get into a URL.
+// '-'.
 func isID(s string) bool {
 	if s == "" || len(s) > 31 {
 		return false

@@ -102,12 +102,13 @@ func isCredential(s string) bool {
 	return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") >= 2
 }
 
-// join appends path elements to an address. Each of them has the form of an identifier.
+// join appends path elements to an address: identifiers, and never a token that a caller
+// has taken for one.
 func join(base string, path []string) (string, error) {
 	var b strings.Builder
 	b.WriteString(base)
 	for _, element := range path {
-		if !isID(element) {
+		if !isID(element) || isCredential(element) {
 			return "", errors.New("latchkey: an identifier is empty or malformed; it wasn't sent")
 		}
 		b.WriteString("/" + element)

@@ -19,7 +19,7 @@ const refreshAttempt = 5 * time.Second
 
 // RefreshRequest is a refresh token to be traded in.
 type RefreshRequest struct {
-	Token string // the refresh token
+	Token string `json:"-"` // the refresh token; never in a log, as JSON neither
 
 	// ReadOnly asks for a session token only and leaves the refresh token as it is: for
 	// callers that couldn't keep a new one. It needs a key of the project; the scope

@@ -15,6 +15,9 @@ type Error struct {
 	RetryAfter time.Duration // when to try again at the earliest; 0 when not said
 }
 
+// shownErrors is how many wrong parts of a request an error's text names.
+const shownErrors = 5
+
 // Error returns the code, the status, the detail and the request's id. No credential
 // that was sent is in it.
 func (e *Error) Error() string {
@@ -32,7 +35,11 @@ func (e *Error) Error() string {
 	if text != "" {
 		b.WriteString(": " + text)
 	}
-	for _, f := range e.Errors {
+	for i, f := range e.Errors {
+		if i == shownErrors {
+			fmt.Fprintf(&b, " And %d more.", len(e.Errors)-i)
+			break
+		}
 		fmt.Fprintf(&b, " %s: %s", f.Pointer, f.Detail)
 	}
 	if e.RequestID != "" {
