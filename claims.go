@@ -41,9 +41,9 @@ type Claims struct {
 	Scopes   []string        // scopes, or the words of scope
 	Actor    json.RawMessage // act: who acts in the user's place; nil when it is the user
 
-	custom []member // claims at top level without a field of their own
-	client []member // members of nsec
-	weight int      // bytes that the claims keep alive
+	custom []claimMember // claims at top level without a field of their own
+	client []claimMember // members of nsec
+	weight int           // bytes that the claims keep alive
 }
 
 // TenantGrants are what a user may do in one tenant.
@@ -52,8 +52,8 @@ type TenantGrants struct {
 	Permissions []string
 }
 
-// member is a claim as it was written.
-type member struct{ name, value string }
+// claimMember is a claim as it was written.
+type claimMember struct{ name, value string }
 
 // Claim decodes a custom claim into what into points to, as encoding/json does, and
 // reports whether the token has it. Custom claims come from your own servers (management
@@ -69,7 +69,7 @@ func (c *Claims) ClientClaim(name string, into any) (bool, error) {
 	return decodeMember(c.client, "client claim", name, into)
 }
 
-func decodeMember(members []member, what, name string, into any) (bool, error) {
+func decodeMember(members []claimMember, what, name string, into any) (bool, error) {
 	for _, m := range members {
 		if m.name != name {
 			continue

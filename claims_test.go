@@ -8,8 +8,8 @@ import (
 func TestCustomClaims(t *testing.T) {
 	c := &Claims{
 		Subject: "usr_1",
-		custom:  []member{{"plan", `"pro"`}, {"limits", `{"n":[1,2]}`}, {"theme", `"light"`}},
-		client:  []member{{"theme", `"dark"`}, {"sub", `"usr_2"`}, {"roles", `["admin"]`}},
+		custom:  []claimMember{{"plan", `"pro"`}, {"limits", `{"n":[1,2]}`}, {"theme", `"light"`}},
+		client:  []claimMember{{"theme", `"dark"`}, {"sub", `"usr_2"`}, {"roles", `["admin"]`}},
 	}
 	var plan, theme string
 	var limits struct{ N []int }
@@ -39,7 +39,7 @@ func TestCustomClaims(t *testing.T) {
 
 // An error says which claim doesn't fit, and not what it holds.
 func TestCustomClaimOfAnotherType(t *testing.T) {
-	c := &Claims{custom: []member{{"plan", `"canary"`}}}
+	c := &Claims{custom: []claimMember{{"plan", `"canary"`}}}
 	var n int
 	ok, err := c.Claim("plan", &n)
 	if !ok || err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), `"plan"`) {

@@ -32,6 +32,15 @@ const (
 	ReasonPermission Reason = "permission" // a permission is missing
 )
 
+// allReasons lists the reasons in the order of their definition.
+func allReasons() []Reason {
+	return []Reason{
+		ReasonMalformed, ReasonTooLarge, ReasonType, ReasonAlgorithm, ReasonUnknownKey, ReasonSignature, ReasonIssuer, ReasonAudience,
+		ReasonExpired, ReasonNotYetValid, ReasonRevoked, ReasonOutdated, ReasonKeysUnavailable, ReasonFeedSilent,
+		ReasonMethods, ReasonStepUp, ReasonAge, ReasonTenant, ReasonRole, ReasonPermission,
+	}
+}
+
 // Refreshable reports whether a refresh of the session may give a token that is accepted:
 // the token was a good one once, and what is wrong with it is its age. A revoked one is
 // among them because a revocation of all sessions of a user can spare one; for any other
@@ -110,7 +119,7 @@ type TokenError struct {
 	cause  error  // of keys that can't be fetched
 }
 
-func refuse(r Reason, detail string) *TokenError { return &TokenError{Reason: r, detail: detail} }
+func refuseToken(r Reason, detail string) *TokenError { return &TokenError{Reason: r, detail: detail} }
 
 // Error says in one sentence what is wrong.
 func (e *TokenError) Error() string {

@@ -8,18 +8,10 @@ import (
 	"testing"
 )
 
-func reasons() []Reason {
-	return []Reason{
-		ReasonMalformed, ReasonTooLarge, ReasonType, ReasonAlgorithm, ReasonUnknownKey, ReasonSignature, ReasonIssuer, ReasonAudience,
-		ReasonExpired, ReasonNotYetValid, ReasonRevoked, ReasonOutdated, ReasonKeysUnavailable, ReasonFeedSilent,
-		ReasonMethods, ReasonStepUp, ReasonAge, ReasonTenant, ReasonRole, ReasonPermission,
-	}
-}
-
 // Every reason has a sentence of its own: people search for it.
 func TestReasonSentences(t *testing.T) {
 	seen := map[string]Reason{Reason("else").sentence(): "else"}
-	for _, r := range reasons() {
+	for _, r := range allReasons() {
 		s := (&TokenError{Reason: r}).Error()
 		if other, ok := seen[s]; ok {
 			t.Errorf("%s and %s both say %q", r, other, s)
@@ -30,7 +22,7 @@ func TestReasonSentences(t *testing.T) {
 
 func TestRefreshable(t *testing.T) {
 	want := map[Reason]bool{ReasonExpired: true, ReasonOutdated: true, ReasonRevoked: true, ReasonUnknownKey: true}
-	for _, r := range append(reasons(), "", "else") {
+	for _, r := range append(allReasons(), "", "else") {
 		if r.Refreshable() != want[r] {
 			t.Errorf("%q: %v", r, r.Refreshable())
 		}
@@ -46,7 +38,7 @@ func TestReasonOf(t *testing.T) {
 	if ReasonOf(nil) != "" || ReasonOf(cause) != "" {
 		t.Error("an error of another kind has a reason")
 	}
-	if s := refuse(ReasonMalformed, "the header is empty").Error(); !strings.HasSuffix(s, ": the header is empty") {
+	if s := refuseToken(ReasonMalformed, "the header is empty").Error(); !strings.HasSuffix(s, ": the header is empty") {
 		t.Error(s)
 	}
 }
