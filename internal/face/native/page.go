@@ -13,6 +13,7 @@ import (
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/text"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/docs"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 )
@@ -94,10 +95,15 @@ func errorPages() (map[string][]byte, error) {
 		return nil, err
 	}
 	pages := map[string][]byte{}
+	// Applications answer with one more code, and point to its page here.
+	codes := []latchkey.Code{latchkey.CodeInsufficientAuthentication}
 	for _, info := range wire.Codes() {
-		source, found := docs.Error(string(info.Code))
+		codes = append(codes, info.Code)
+	}
+	for _, code := range codes {
+		source, found := docs.Error(string(code))
 		if !found {
-			return nil, fmt.Errorf("native: the code %s has no page", info.Code)
+			return nil, fmt.Errorf("native: the code %s has no page", code)
 		}
 		content, err := renderMarkdown(source)
 		if err != nil {
@@ -107,11 +113,11 @@ func errorPages() (map[string][]byte, error) {
 			Title   string
 			Style   template.CSS
 			Content template.HTML
-		}{string(info.Code) + " - Latchkey", style(), content})
+		}{string(code) + " - Latchkey", style(), content})
 		if err != nil {
 			return nil, err
 		}
-		pages[string(info.Code)] = page
+		pages[string(code)] = page
 	}
 	return pages, nil
 }
