@@ -134,7 +134,8 @@ func (r *Revocations) failed(err error) {
 	var refusal *Error
 	badKey := errors.As(err, &refusal) && isKeyRefused(refusal)
 	// A transport of the caller's may put anything into its errors.
-	text := withoutCredentials(printable(err.Error()), []string{*r.key})
+	text := err.Error()
+	text = withoutCredentials(printable(text[:min(len(text), 4*maxText)]), []string{*r.key})
 	text = printable(text[:min(len(text), maxText)])
 	if badKey {
 		text = "the server refuses the key: " + text

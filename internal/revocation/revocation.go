@@ -102,16 +102,6 @@ func (e Entry) NotBefore(last time.Time) Entry {
 	return e
 }
 
-// Cursor is a place in the feed: behind the entry with this Seq and Tag. The zero value
-// is the beginning.
-type Cursor struct {
-	Seq int64
-	Tag uint32
-}
-
-// Cursor returns the place behind the entry.
-func (e Entry) Cursor() Cursor { return Cursor{e.Seq, e.Tag} }
-
 // Store keeps the entries that the other verbs of a store write.
 type Store interface {
 	// After returns at most limit entries of all projects with a greater Seq,
