@@ -14,6 +14,7 @@ type TokenSet struct {
 	RefreshExpiresAt time.Time `json:"refreshExpiresAt"`
 	Session          Session   `json:"session"`
 	ServerTime       time.Time `json:"serverTime" description:"The server's clock, to correct the client's."`
+	SetCookie        []string  `json:"setCookie,omitempty" description:"Only of a sign-in, when the project delivers by cookie: values of Set-Cookie headers, one header each, to forward to the browser as they are. The tokens in them are left out above."`
 }
 
 // Session is one sign-in on one device, for as long as it lasts.

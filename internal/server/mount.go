@@ -30,8 +30,11 @@ func (s *Server) mount(api *native.Face) http.Handler {
 	for _, r := range api.Routes() {
 		mount(r.Method+" "+r.Pattern, r.Handler(s.edge))
 	}
+	for _, p := range api.Preflights() {
+		mount(http.MethodOptions+" "+p.Pattern, s.edge.Handle(p.Or(unknown(mux))))
+	}
 	mount("/", s.edge.Handle(unknown(mux)))
-	return wire.Identify(s.logged(s.clean(mux)))
+	return wire.Identify(s.logged(s.clean(s.atDomains(api, mux))))
 }
 
 // clean refuses what must not get as far as the router: a credential in the URL, which

@@ -56,12 +56,15 @@ type presented struct {
 	token.Presentation
 	client wire.Client
 	key    directory.ManagementKey // of a trusted caller; zero ID: none
+	tokens []secret.Text           // to be tried in this order; Token is the one at hand
+	jar    *jar                    // of a token that came from a cookie, else nil
 }
 
-// present reads what every end-user endpoint needs: the project, the client, and a
-// token from the Authorization header or the body. An application that acts for the
-// user sends its own key in the header, which needs the scope, and the token in the body.
-func (f *Face) present(r *http.Request, inBody string, scope directory.Scope) (presented, error) {
+// present reads what every end-user endpoint needs: the project, the client, and a token
+// from the Authorization header, the body, or else the cookies, of the kinds that are
+// asked for, the best first. An application that acts for the user sends its own key in
+// the header, which needs the scope, and the token in the body.
+func (f *Face) present(w http.ResponseWriter, r *http.Request, inBody string, scope directory.Scope, asked ...token.Kind) (presented, error) {
 	project, err := pathProject(r)
 	if err != nil {
 		return presented{}, err
@@ -71,7 +74,7 @@ func (f *Face) present(r *http.Request, inBody string, scope directory.Scope) (p
 		Project: project, Token: secret.New(inBody),
 		Context: session.Context{Network: client.Network, Agent: client.Agent},
 		Origin:  f.origin(r.Context(), client, audit.System),
-		Admit:   func() error { return f.admit(f.d.Limiter, client) },
+		Admit:   f.admitOnce(client),
 	}}
 	bearer, given, err := wire.Bearer(r)
 	if err != nil {
@@ -82,10 +85,28 @@ func (f *Face) present(r *http.Request, inBody string, scope directory.Scope) (p
 			return presented{}, err
 		}
 	}
+	if !p.Token.IsZero() {
+		p.tokens = []secret.Text{p.Token}
+	}
+	if err := f.taken(w, r, &p, asked); err != nil {
+		return presented{}, err
+	}
 	if p.Token.IsZero() {
-		return presented{}, fault.New(fault.Unauthenticated, "A token is wanted, as Authorization: Bearer … or as refreshToken in the body.")
+		return presented{}, fault.New(fault.Unauthenticated, "A token is wanted, as Authorization: Bearer …, as refreshToken in the body, or in the cookie of a project that delivers by cookie.")
 	}
 	return p, nil
+}
+
+// admitOnce asks the limiter once for a request, however many cookies it carries.
+func (f *Face) admitOnce(c wire.Client) func() error {
+	asked := false
+	return func() error {
+		if asked {
+			return nil
+		}
+		asked = true
+		return f.admit(f.d.Limiter, c)
+	}
 }
 
 // bearer takes the Authorization header: an application's key, or the token itself.

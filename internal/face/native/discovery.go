@@ -67,8 +67,6 @@ func (f *Face) jwks(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Content-Type", jwkSetMedia)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	// Public keys: a page of any origin may read them.
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	if matches(r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -100,7 +98,6 @@ func (f *Face) metadata(w http.ResponseWriter, r *http.Request) error {
 	}
 	issuer := f.d.Tokens.Issuer(p)
 	wire.Cacheable(w.Header(), jwksAge)
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	return wire.JSON(w, http.StatusOK, metadata{
 		Issuer: issuer, JWKSURI: issuer + "/.well-known/jwks.json",
 		ResponseTypesSupported: []string{}, SubjectTypesSupported: []string{"public"},

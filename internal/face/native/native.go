@@ -12,6 +12,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 
@@ -58,8 +59,9 @@ type Deps struct {
 
 // Face serves the native API. It is safe for concurrent use.
 type Face struct {
-	d      Deps
-	routes []Route
+	d       Deps
+	address *url.URL // the public URL
+	routes  []Route
 	// documents are made when somebody asks for them first: that takes longer than
 	// everything else at the start of a server.
 	documents func() (*Documents, error)
@@ -71,7 +73,11 @@ func New(d Deps) (*Face, error) {
 		d.Limiter == nil || d.Junk == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
 		return nil, errors.New("native: a dependency is missing")
 	}
-	f := &Face{d: d}
+	public, err := url.Parse(d.PublicURL)
+	if err != nil {
+		return nil, errors.New("native: the public URL can't be read")
+	}
+	f := &Face{d: d, address: public}
 	f.routes = f.table()
 	for _, r := range f.routes {
 		if err := r.check(); err != nil {
@@ -104,12 +110,19 @@ type Route struct {
 	Media   string
 	Codes   []latchkey.Code // besides those that every operation may answer
 	serve   wire.Handler
+	// before says to browsers which pages may read the answer, be it a refusal.
+	before func(w http.ResponseWriter, r *http.Request) error
 }
 
 // Handler returns what serves the route. It refuses credentials in the URL, and query
 // parameters on a route that has none.
 func (r Route) Handler(e wire.Edge) http.Handler {
 	return e.Handle(func(w http.ResponseWriter, req *http.Request) error {
+		if r.before != nil {
+			if err := r.before(w, req); err != nil {
+				return err
+			}
+		}
 		if err := wire.TokenInURL(req); err != nil {
 			return err
 		}
@@ -159,6 +172,11 @@ func (f *Face) table() []Route {
 		f.userRoutes(), f.settingsRoutes(), f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
 	} {
 		all = append(all, part...)
+	}
+	for i, r := range all {
+		if r.Tag == tagTokens || r.Tag == tagDiscovery {
+			all[i].before = func(w http.ResponseWriter, req *http.Request) error { return f.openTo(w, req, r.Tag) }
+		}
 	}
 	return all
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 )
 
 const (
@@ -25,6 +26,7 @@ const (
 
 	schemeManagement = "managementKey"
 	schemeToken      = "token"
+	schemeCookie     = "cookie"
 )
 
 const apiAbout = `Sessions for applications: sign a user in, refresh, check, revoke.
@@ -68,6 +70,8 @@ func describe(routes []Route, publicURL, version string) (spec, page []byte, err
 	}
 	s.SetHTTPBearerTokenSecurity(schemeManagement, "", "A key of an application (lk_mgmt_… or lk_verify_…) that has the scope which the operation names.")
 	s.SetHTTPBearerTokenSecurity(schemeToken, "", "A session token or refresh token of an end user. Where the body may hold the refresh token, the header may also be absent, or hold the management key of an application that acts for the user.")
+	_, refreshCookie := policy.CookieNames(policy.Defaults().Cookies)
+	s.SetAPIKeySecurity(schemeCookie, refreshCookie, openapi.InCookie, "The refresh token of a browser, of a project that delivers by cookie; name and attributes are settings. The session token's cookie is taken where a session token is. Requests that change something must come from the server's own origin or one of approvedOrigins.")
 	if err := describeShared(r); err != nil {
 		return nil, nil, err
 	}
@@ -189,6 +193,7 @@ func (r Route) secure(oc openapi.OperationContext, op *openapi31.Operation) {
 		oc.AddSecurity(schemeManagement, string(r.Scope))
 	case r.forUsers():
 		oc.AddSecurity(schemeToken)
+		oc.AddSecurity(schemeCookie)
 		if r.Body != nil {
 			oc.AddSecurity(schemeManagement, string(directory.ScopeVerify))
 			op.Security = append(op.Security, map[string][]string{})

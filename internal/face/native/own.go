@@ -46,17 +46,23 @@ func (f *Face) identify(r *http.Request, p *presented) (token.Identity, error) {
 	return who, err
 }
 
-func (f *Face) present0(r *http.Request) (presented, token.Identity, error) {
-	p, err := f.present(r, "", directory.ScopeSessions)
+// present0 is for requests that have no body. A session token is looked at first: it is
+// cheaper to judge, and seeing it tells that the refresh token beside it has arrived.
+func (f *Face) present0(w http.ResponseWriter, r *http.Request) (presented, token.Identity, error) {
+	p, err := f.present(w, r, "", directory.ScopeSessions, token.SessionToken, token.RefreshToken)
 	if err != nil {
 		return p, token.Identity{}, err
 	}
-	who, err := f.identify(r, &p)
+	var who token.Identity
+	err = p.try(w, func() (err error) {
+		who, err = f.identify(r, &p)
+		return err
+	})
 	return p, who, err
 }
 
 func (f *Face) own(w http.ResponseWriter, r *http.Request) error {
-	_, who, err := f.present0(r)
+	_, who, err := f.present0(w, r)
 	if err != nil {
 		return err
 	}
@@ -79,7 +85,7 @@ func (f *Face) ownList(w http.ResponseWriter, r *http.Request) error {
 	if err := wire.Query(r, &page); err != nil {
 		return err
 	}
-	p, who, err := f.present0(r)
+	p, who, err := f.present0(w, r)
 	if err != nil {
 		return err
 	}
@@ -97,7 +103,7 @@ func (f *Face) ownEnd(w http.ResponseWriter, r *http.Request) error {
 	if err := wire.Decode(r, wire.MaxBody, &struct{}{}); err != nil {
 		return err
 	}
-	p, who, err := f.present0(r)
+	p, who, err := f.present0(w, r)
 	if err != nil {
 		return err
 	}
@@ -111,6 +117,11 @@ func (f *Face) ownEnd(w http.ResponseWriter, r *http.Request) error {
 	}
 	if ended {
 		f.d.Counter.SessionsEnded(session.Logout, 1)
+	}
+	if p.jar != nil && sid == who.Row.ID {
+		if err := p.jar.clear(w); err != nil {
+			return err
+		}
 	}
 	return wire.JSON(w, http.StatusOK, nothing{})
 }

@@ -25,7 +25,9 @@ func (f *Face) sessionRoutes() []Route {
 	return []Route{
 		{
 			Method: "POST", Pattern: "/v1/projects/{project}/sessions", ID: "createSession", Tag: tagSessions, Scope: scope,
-			Summary: "Sign a user in: the application has authenticated them", Body: latchkey.SignInRequest{}, Answer: latchkey.TokenSet{},
+			Summary: "Sign a user in: the application has authenticated them",
+			About:   "Tokens that the project delivers by cookie are in setCookie, to be forwarded to the browser, and not in the answer.",
+			Body:    latchkey.SignInRequest{}, Answer: latchkey.TokenSet{},
 			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict},
 			serve: f.managed(scope, f.signIn),
 		},
@@ -68,12 +70,20 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 	if in.User, err = f.resolve(r.Context(), c, body.User, in); err != nil {
 		return err
 	}
+	project, err := f.d.Tokens.Settings(r.Context(), c.project)
+	if err != nil {
+		return err
+	}
 	set, err := f.d.Tokens.SignIn(r.Context(), in)
 	if err != nil {
 		return err
 	}
 	f.d.Counter.SessionCreated()
-	return wire.JSON(w, http.StatusOK, f.tokenSet(set))
+	answer := f.tokenSet(set)
+	if err := f.forward(project, &answer); err != nil {
+		return err
+	}
+	return wire.JSON(w, http.StatusOK, answer)
 }
 
 // maxDeviceName is what is kept of a device's name, in bytes.

@@ -29,7 +29,7 @@ func (f *Face) tokenRoutes() []Route {
 			Summary: "Trade a refresh token for a new token set",
 			About:   "Repeating the request inside the reuse window gives the same refresh token again, so a lost answer costs nothing. Drop tokens only on a problem that is terminal.",
 			Body:    latchkey.RefreshBody{}, Answer: latchkey.TokenSet{},
-			Codes: codes(latchkey.CodeRequestExpired, latchkey.CodeRateLimited, twice),
+			Codes: codes(latchkey.CodeRequestExpired, latchkey.CodeRateLimited, latchkey.CodeClaimsTooLarge, twice),
 			serve: f.public(f.refresh),
 		},
 		{
@@ -70,7 +70,7 @@ func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
 	if readOnly {
 		scope = directory.ScopeVerify // which changes nothing
 	}
-	p, err := f.present(r, body.RefreshToken, scope)
+	p, err := f.present(w, r, body.RefreshToken, scope, token.RefreshToken)
 	if err != nil {
 		return err
 	}
@@ -81,14 +81,25 @@ func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.ComposedAt = body.ComposedAt
-	set, decided, err := f.d.Tokens.Refresh(r.Context(), p.Presentation, readOnly)
-	if decided {
-		f.count(set.Rule)
-	}
+	var answer latchkey.TokenSet
+	err = p.try(w, func() error {
+		set, decided, err := f.d.Tokens.Refresh(r.Context(), p.Presentation, readOnly)
+		if decided {
+			f.count(set.Rule)
+		}
+		if err != nil {
+			return err
+		}
+		answer = f.tokenSet(set)
+		if p.jar != nil {
+			return p.jar.carry(w, &answer, p.Token.Reveal())
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	return wire.JSON(w, http.StatusOK, f.tokenSet(set))
+	return wire.JSON(w, http.StatusOK, answer)
 }
 
 // speakFor makes the presentation that of the client for which an application asks. What
@@ -114,37 +125,64 @@ func (f *Face) count(rule session.Rule) {
 }
 
 func (f *Face) acknowledge(w http.ResponseWriter, r *http.Request) error {
-	p, err := f.presentBody(r)
+	p, err := f.presentBody(w, r)
 	if err != nil {
 		return err
 	}
-	confirmed, at, err := f.d.Tokens.Acknowledge(r.Context(), p.Presentation)
+	var answer latchkey.Acknowledgement
+	err = p.try(w, func() (err error) {
+		answer.Confirmed, answer.ConfirmableAt, err = f.d.Tokens.Acknowledge(r.Context(), p.Presentation)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	return wire.JSON(w, http.StatusOK, latchkey.Acknowledgement{Confirmed: confirmed, ConfirmableAt: at})
+	return wire.JSON(w, http.StatusOK, answer)
 }
 
-func (f *Face) presentBody(r *http.Request) (presented, error) {
+func (f *Face) presentBody(w http.ResponseWriter, r *http.Request) (presented, error) {
 	var body latchkey.TokenBody
 	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
 		return presented{}, err
 	}
-	return f.present(r, body.RefreshToken, directory.ScopeSessions)
+	return f.present(w, r, body.RefreshToken, directory.ScopeSessions, token.RefreshToken, token.SessionToken)
 }
 
 // logout ends the session of any authentic token, also an old one: a session that is
 // over already is just what was asked for. It isn't limited: nobody must be kept from
-// logging out.
+// logging out. Of cookies, each session that one of them belongs to ends, and all go.
 func (f *Face) logout(w http.ResponseWriter, r *http.Request) error {
-	p, err := f.presentBody(r)
+	p, err := f.presentBody(w, r)
 	if err != nil {
 		return err
 	}
 	p.Admit = nil
-	c, err := f.d.Tokens.Read(r.Context(), p.Presentation)
+	var refusal error
+	for _, p.Token = range p.tokens {
+		err := f.end(r.Context(), p)
+		unreadable := fault.KindOf(err) == fault.Unauthenticated
+		switch {
+		case err != nil && !unreadable:
+			return err
+		case err != nil && refusal == nil:
+			refusal = err
+		}
+	}
+	if p.jar != nil {
+		// A cookie that nobody can read is as good as gone.
+		refusal = p.jar.clear(w)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return wire.JSON(w, http.StatusOK, nothing{})
+}
+
+// end ends the session of the token at hand.
+func (f *Face) end(ctx context.Context, p presented) error {
+	c, err := f.d.Tokens.Read(ctx, p.Presentation)
 	if fault.KindOf(err) == fault.SessionRevoked {
-		return wire.JSON(w, http.StatusOK, nothing{})
+		return nil
 	}
 	if err != nil {
 		return err
@@ -152,38 +190,46 @@ func (f *Face) logout(w http.ResponseWriter, r *http.Request) error {
 	if c.Kind == token.SessionToken && !f.d.Now().Before(c.ExpiresAt) {
 		return fault.New(fault.Unauthenticated, "The session token has expired; log out with the refresh token.")
 	}
-	ended, err := f.d.Sessions.End(r.Context(), p.Project, c.Session, session.Ending{Reason: session.Logout, Origin: p.Origin})
+	ended, err := f.d.Sessions.End(ctx, p.Project, c.Session, session.Ending{Reason: session.Logout, Origin: p.Origin})
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return err
 	}
 	if ended {
 		f.d.Counter.SessionsEnded(session.Logout, 1)
 	}
-	return wire.JSON(w, http.StatusOK, nothing{})
+	return nil
 }
 
 func (f *Face) logoutMany(keepThis bool) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		p, err := f.presentBody(r)
+		p, err := f.presentBody(w, r)
 		if err != nil {
 			return err
 		}
-		who, err := f.identify(r, &p)
-		if !keepThis && f.endedWithAll(r.Context(), p, err) {
-			return wire.JSON(w, http.StatusOK, nothing{})
+		err = p.try(w, func() error {
+			who, err := f.identify(r, &p)
+			if !keepThis && f.endedWithAll(r.Context(), p, err) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			keep := who.Row.ID
+			if !keepThis {
+				keep = none
+			}
+			n, err := f.d.Sessions.EndUser(r.Context(), p.Project, who.Row.User, keep, session.Ending{Reason: session.Logout, Origin: p.Origin})
+			if err == nil {
+				f.d.Counter.SessionsEnded(session.Logout, n)
+			}
+			return err
+		})
+		if err == nil && p.jar != nil && !keepThis {
+			err = p.jar.clear(w)
 		}
 		if err != nil {
 			return err
 		}
-		keep := who.Row.ID
-		if !keepThis {
-			keep = none
-		}
-		n, err := f.d.Sessions.EndUser(r.Context(), p.Project, who.Row.User, keep, session.Ending{Reason: session.Logout, Origin: p.Origin})
-		if err != nil {
-			return err
-		}
-		f.d.Counter.SessionsEnded(session.Logout, n)
 		return wire.JSON(w, http.StatusOK, nothing{})
 	}
 }
