@@ -85,9 +85,10 @@ func (r *Revocations) learn(server time.Time) {
 	}
 }
 
-// advance moves on to a cursor. Call it once everything before it was applied.
+// advance moves on to a cursor. Call it once everything before it was applied. What
+// can't be one is left out: the worst that follows is that entries are sent again.
 func (r *Revocations) advance(cursor string) {
-	if cursor == "" {
+	if cursor == "" || len(cursor) > maxStreamID {
 		return
 	}
 	r.mu.Lock()

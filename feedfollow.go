@@ -78,6 +78,9 @@ func (f *follower) run(ctx context.Context) {
 
 // follow returns when a stream has ended, a poll failed, or it is time to stream again.
 func (f *follower) follow(ctx context.Context) error {
+	if f.streamDue() {
+		f.polling, f.strikes = false, 1
+	}
 	if f.Revocations.poll || f.polling {
 		f.setMode(feedPoll)
 		return f.pollOn(ctx)
@@ -96,6 +99,9 @@ func (f *follower) strike() {
 	f.pollFor = min(2*f.pollFor, maxPollingTime)
 	f.log.Warn("streaming the revocation feed doesn't work, perhaps because of a proxy that holds answers back: polling", "issuer", f.issuer)
 }
+
+// streamDue reports whether it is time to see whether streaming works again.
+func (f *follower) streamDue() bool { return f.polling && !f.now().Before(f.streamNext) }
 
 // streams says that streaming works.
 func (f *follower) streams() {

@@ -52,8 +52,7 @@ func (f *follower) pollOn(ctx context.Context) error {
 		}
 		f.heard()
 		f.failures = 0
-		if f.polling && !f.now().Before(f.streamNext) {
-			f.polling, f.strikes = false, 1
+		if f.streamDue() {
 			return errTryToStream
 		}
 		// A server that answers at once with nothing new, or that never knows the cursor

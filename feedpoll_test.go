@@ -96,6 +96,7 @@ func TestPollOfABrokenServer(t *testing.T) {
 		}, "", 62},
 		"has more, never sends it": {answer(RevocationList{Cursor: "1.a", More: true}, "application/json"), "doesn't send it", 20},
 		"has more, no cursor":      {answer(RevocationList{More: true}, "application/json"), "doesn't send it", 20},
+		"has a cursor of any size": {answer(RevocationList{Cursor: strings.Repeat("1", maxStreamID+1)}, "application/json"), "", 62},
 		"sends a page":             {answer(RevocationList{}, "text/html"), "isn't JSON", 20},
 		"sends nonsense":           {text("nonsense"), "isn't a list", 20},
 		"sends nothing":            {text(""), "isn't a list", 20},

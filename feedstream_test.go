@@ -313,6 +313,36 @@ func TestFallbackToPollingAndBack(t *testing.T) {
 	}
 }
 
+// Streaming is tried again also when polling doesn't work any more.
+func TestStreamsAgainWhenPollsFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFeedServer(t)
+		s.handler = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "closed for repair")
+		}
+		r := s.client()
+		runFeed(t, r)
+		pass(time.Minute)
+		if got := r.Status(); got.Mode != "poll" || got.LastError == "" {
+			t.Errorf("%+v", got)
+		}
+		s.with(func() {
+			s.handler = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Accept") == "text/event-stream" {
+					s.stream(w, r)
+					return
+				}
+				w.WriteHeader(http.StatusNotAcceptable)
+			}
+		})
+		pass(pollingTime)
+		if got := r.Status(); got.Mode != "stream" || got.LastError != "" || !got.Complete {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // An outage isn't a proxy that holds streams back.
 func TestOutageIsNoReasonToPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
