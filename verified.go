@@ -129,20 +129,32 @@ func (c *verifiedTokens) add(token string, claims *Claims, k *publicKey, ring *k
 	}
 }
 
-// victim returns the place for e: that of the same token, a free one, or that of a token
-// that nobody has asked for.
+// victim returns the place for e: that of the same token, else a free one, else that of a
+// token that nobody has asked for lately, else any.
 func (c *verifiedTokens) victim(slots []atomic.Pointer[verifiedToken], e *verifiedToken) *atomic.Pointer[verifiedToken] {
-	free := &slots[(e.hash>>32)%cacheWays]
+	var free, idle *atomic.Pointer[verifiedToken]
 	for i := range slots {
-		old := slots[i].Load()
-		if old != nil && old.hash == e.hash && old.token == e.token {
-			return &slots[i]
-		}
-		if old == nil || !old.used.Swap(false) {
+		switch old := slots[i].Load(); {
+		case old == nil:
 			free = &slots[i]
+		case old.hash == e.hash && old.token == e.token:
+			return &slots[i]
+		case !old.used.Load():
+			idle = &slots[i]
 		}
 	}
-	return free
+	switch {
+	case free != nil:
+		return free
+	case idle != nil:
+		return idle
+	}
+	// All are in use. They have to prove it again, or the next one would again push out
+	// whichever it meets first.
+	for i := range slots {
+		slots[i].Load().used.Store(false)
+	}
+	return &slots[(e.hash>>32)%cacheWays]
 }
 
 // sweep moves the clock hand by one place and frees it, unless its token was asked for

@@ -1,0 +1,13 @@
+module github.com/latchkey-dev/latchkey/bench
+
+go 1.26.0
+
+replace github.com/latchkey-dev/latchkey => ..
+
+require github.com/latchkey-dev/latchkey v0.0.0
+
+require (
+	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
+	github.com/go-jose/go-jose/v4 v4.1.8 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+)
