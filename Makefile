@@ -46,6 +46,8 @@ lint: ## gofmt, go vet, staticcheck, and the tests of tools/
 	@cd e2e/browser && $(GO) vet ./... && $(GO) tool -modfile=../../tools/go.mod staticcheck ./...
 	@echo "==> lint: tools"
 	@cd tools && $(GO) vet ./... && $(GO) test ./...
+	@echo "==> lint: bench"
+	@cd bench && $(GO) vet ./... && $(GO) test ./...
 
 # Vet ran in lint, so the tests do not repeat it.
 .PHONY: unit
@@ -79,8 +81,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' sh tools/fuzz.sh
 
 .PHONY: bench
-bench: ## all Go benchmarks
+bench: ## all Go benchmarks, and the SDK beside other libraries
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	cd bench && $(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 # CROSSFLAGS lets CI build without optimisation, which takes half the time.
 .PHONY: cross $(PLATFORMS)

@@ -4,10 +4,11 @@ go 1.26.0
 
 replace github.com/latchkey-dev/latchkey => ..
 
-require github.com/latchkey-dev/latchkey v0.0.0
-
 require (
-	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
-	github.com/go-jose/go-jose/v4 v4.1.8 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/coreos/go-oidc/v3 v3.21.0
+	github.com/go-jose/go-jose/v4 v4.1.8
+	github.com/golang-jwt/jwt/v5 v5.3.1
+	github.com/latchkey-dev/latchkey v0.0.0
 )
+
+require golang.org/x/oauth2 v0.36.0 // indirect
