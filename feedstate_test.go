@@ -2,6 +2,7 @@ package latchkey
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -211,6 +212,9 @@ func TestLargestStateFits(t *testing.T) {
 	one, err := json.Marshal(k.save(nil, id))
 	if err != nil || len(one)*maxRevoked+maxRevokedKeys*60 > maxFeedState {
 		t.Errorf("%d bytes per entry make %d MiB: %v", len(one), len(one)*maxRevoked>>20, err)
+	}
+	if in64 := base64.StdEncoding.EncodedLen(maxFeedState); in64 > maxState {
+		t.Errorf("%d bytes in a state file that has at most %d", in64, maxState)
 	}
 }
 

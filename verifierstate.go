@@ -17,7 +17,10 @@ import (
 const (
 	stateVersion  = 1
 	stateInterval = time.Second // between two looks at whether something has changed
-	maxState      = 64 << 20    // bytes of a file
+
+	// maxState bounds the bytes of a file. The largest state of a feed fits, in base64: one
+	// that is refused when it is needed most would make revoked tokens good again.
+	maxState = maxFeedState/3*4 + 8<<20
 )
 
 // verifierState is what StateFile holds. It has nothing secret, but whoever can write it decides
