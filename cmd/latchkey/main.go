@@ -37,7 +37,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	t.fail(err)
+	// With --json what was found is on standard output, and there is nothing to add.
+	if found := (*foundError)(nil); !t.json || !errors.As(err, &found) {
+		t.fail(err)
+	}
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return 2
@@ -78,7 +81,7 @@ Look at it:  latchkey session trace ses_…`,
 	root.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for machines")
 	root.AddCommand(
 		devCommand(t), serveCommand(t), migrateCommand(t), projectCommand(t), keyCommand(t), sessionCommand(t),
-		tokenCommand(t), benchCommand(t), versionCommand(t),
+		tokenCommand(t), doctorCommand(t), benchCommand(t), versionCommand(t),
 	)
 	return root
 }

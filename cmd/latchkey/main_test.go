@@ -207,7 +207,7 @@ func TestHelp(t *testing.T) {
 		{}, {"dev"}, {"serve"}, {"migrate"}, {"project"}, {"project", "create"}, {"project", "list"}, {"project", "settings"},
 		{"key"}, {"key", "list"}, {"key", "rotate"}, {"key", "revoke"}, {"key", "master"}, {"key", "reseal"},
 		{"session"}, {"session", "list"}, {"session", "show"}, {"session", "revoke"}, {"session", "trace"},
-		{"token"}, {"token", "decode"}, {"token", "verify"}, {"bench"}, {"bench", "refresh"}, {"version"},
+		{"token"}, {"token", "decode"}, {"token", "verify"}, {"doctor"}, {"bench"}, {"bench", "refresh"}, {"version"},
 	} {
 		status, out, errOut := command(t, "", append(args, "--help")...)
 		if status != 0 || errOut != "" || !strings.Contains(out, "Usage:\n  latchkey") || !strings.Contains(out, "--json") {
@@ -237,6 +237,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"key", "revoke"}, "the key's id (kid)"},
 		{[]string{"session", "show"}, "a session id (ses_…)"},
 		{[]string{"token", "decode"}, "a token, or - for standard input"},
+		{[]string{"doctor"}, "--issuer is wanted"},
+		{[]string{"doctor", "--issuer", "x"}, "Issuer"},
+		{[]string{"doctor", "--issuer", "https://a.example/prj_x", "--cookies-by", "me"}, "--cookies-by is app or issuer"},
 		{[]string{"bench", "refresh", "--sessions", "many"}, `invalid argument "many"`},
 		{[]string{"bench", "refresh", "--duration", "5"}, "not a duration such as"},
 	} {
