@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/config"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/observe"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/server"
 	"github.com/latchkey-dev/latchkey/internal/store"
 )
@@ -64,7 +65,8 @@ func (t *terminal) serve(ctx context.Context, cfg config.Config, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	st, err := openStore(ctx, cfg, store.Options{OnCommit: metrics.Committed})
+	revoked := revocation.NewBell()
+	st, err := openStore(ctx, cfg, store.Options{OnCommit: metrics.Committed, OnRevocation: revoked.Ring})
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (t *terminal) serve(ctx context.Context, cfg config.Config, log *slog.Logge
 	if err := app.Unlock(ctx); err != nil {
 		return err
 	}
-	srv, err := server.New(server.Deps{Config: cfg, App: app, Log: log, Metrics: metrics, PublicURL: url, Version: version})
+	srv, err := server.New(server.Deps{Config: cfg, App: app, Log: log, Metrics: metrics, PublicURL: url, Version: version, Revoked: revoked})
 	if err != nil {
 		return err
 	}

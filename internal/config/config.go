@@ -44,6 +44,8 @@ type Config struct {
 	TrustedProxies wire.Proxies
 	NetworkLimit   int // end-user requests from one network in a minute; 0: no limit
 
+	FeedSubscribers int // of the revocation feed, at the same time
+
 	LogFormat LogFormat
 	LogLevel  slog.Level
 

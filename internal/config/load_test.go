@@ -95,7 +95,7 @@ func TestDefaults(t *testing.T) {
 	}
 	for _, c := range []Config{c, d} {
 		want := Config{
-			Addr: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", NetworkLimit: 6000,
+			Addr: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", NetworkLimit: 6000, FeedSubscribers: 10_000,
 			LogFormat: LogAuto, LogLevel: slog.LevelInfo,
 			KeepEnded: 30 * 24 * time.Hour, KeepEvents: 90 * 24 * time.Hour, DrainTimeout: 20 * time.Second,
 		}
@@ -116,7 +116,7 @@ func TestThreeWays(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
 		"addr": "0.0.0.0:9000", "public-url": "https://id.example.com/auth", "trusted-proxies": "10.0.0.0/8, 192.0.2.7",
-		"store": "sqlite:///other.db", "master-key-file": "other.key", "network-limit": "0",
+		"store": "sqlite:///other.db", "master-key-file": "other.key", "network-limit": "0", "feed-subscribers": "7",
 		"keep-ended": "1h", "keep-events": "3650d", "log-format": "json", "log-level": "debug",
 		"ready-file": "/run/ready", "shutdown-delay": "5s", "drain-timeout": "1m30s",
 	}
@@ -137,7 +137,7 @@ func TestThreeWays(t *testing.T) {
 	}
 	want := Config{
 		Addr: "0.0.0.0:9000", PublicURL: "https://id.example.com/auth",
-		LogFormat: LogJSON, LogLevel: slog.LevelDebug, KeepEnded: time.Hour, KeepEvents: 3650 * 24 * time.Hour,
+		FeedSubscribers: 7, LogFormat: LogJSON, LogLevel: slog.LevelDebug, KeepEnded: time.Hour, KeepEvents: 3650 * 24 * time.Hour,
 		ReadyFile: "/run/ready", ShutdownDelay: 5 * time.Second, DrainTimeout: 90 * time.Second,
 	}
 	for name, c := range map[string]command{"flags": flags, "environment": env, "file": file.toml(lines...)} {

@@ -116,6 +116,19 @@ func (l *loader) networkLimit(value string) error {
 
 const maxNetworkLimit = 10_000_000
 
+// feedSubscribers: 0 isn't "none", since verifiers without the feed don't learn of
+// revocations.
+func (l *loader) feedSubscribers(value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxFeedSubscribers {
+		return fmt.Errorf("is %s; it must be a whole number from 1 to %d", quoted(value), maxFeedSubscribers)
+	}
+	l.config.FeedSubscribers = n
+	return nil
+}
+
+const maxFeedSubscribers = 1_000_000
+
 func (l *loader) keepEnded(value string) error {
 	return duration(&l.config.KeepEnded, value, time.Hour, 3650*24*time.Hour)
 }

@@ -76,6 +76,8 @@ func TestProblem(t *testing.T) {
 		{good().with("--store", "sqlite:///l.db?mode=ro"), "--store wants a path and nothing behind it"},
 
 		{good().with("--network-limit", "-1"), `--network-limit is "-1"; it must be a whole number from 0 to 10000000`},
+		{good().with("--feed-subscribers", "0"), `--feed-subscribers is "0"; it must be a whole number from 1 to 1000000`},
+		{good().with("--feed-subscribers", "1000001"), "--feed-subscribers is"},
 		{good().with("--network-limit", "10000001"), "--network-limit is"},
 		{good().with("--network-limit", "off"), "--network-limit is"},
 		{good().with("--keep-ended", "59m"), "--keep-ended is 59m; it must be 1h to 3650d"},

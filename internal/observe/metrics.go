@@ -65,6 +65,10 @@ type Metrics struct {
 
 	commitSeconds, commitCalls prometheus.Histogram
 
+	feedSubscribers         prometheus.Gauge
+	feedSnapshots, feedSent prometheus.Counter
+	feedLag                 prometheus.Histogram
+
 	swept      map[Kind]prometheus.Counter
 	taskDone   map[Task]prometheus.Gauge
 	taskFailed map[Task]prometheus.Counter
@@ -86,6 +90,11 @@ func NewMetrics(version string) (*Metrics, error) {
 
 	m.commitSeconds = r.histogram("store_commit_duration_seconds", "Time from the start of a write transaction until it is on disk.", secondsOf(100*time.Microsecond, time.Second))
 	m.commitCalls = r.histogram("store_commit_batch_size", "Writing calls that one transaction served.", prometheus.ExponentialBuckets(1, 2, 10))
+
+	m.feedSubscribers = r.gauges("feed_subscribers", "Streams and polls of the revocation feed that are under way.").WithLabelValues()
+	m.feedSnapshots = r.counters("feed_snapshots_total", "Readers of the revocation feed that began anew, since their place wasn't known.").WithLabelValues()
+	m.feedSent = r.counters("feed_entries_sent_total", "Entries of the revocation feed sent, to all subscribers together.").WithLabelValues()
+	m.feedLag = r.histogram("feed_lag_seconds", "Time from a revocation until it is sent to a subscriber that had caught up.", secondsOf(time.Millisecond, 5*time.Second))
 
 	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations)
 	m.taskDone = children(r.gauges("task_last_success_timestamp_seconds", "When a background task last succeeded; 0 before its first time.", "task"), Sweep, Keys)
@@ -143,6 +152,21 @@ func (m *Metrics) RateLimited(by Limit) { count(m.limited[by], 1) }
 func (m *Metrics) Committed(calls int, d time.Duration) {
 	m.commitSeconds.Observe(d.Seconds())
 	m.commitCalls.Observe(float64(calls))
+}
+
+// FeedSubscribed notes that subscribers of the revocation feed have come or gone.
+func (m *Metrics) FeedSubscribed(change int) { m.feedSubscribers.Add(float64(change)) }
+
+// FeedSnapshot counts a reader of the feed that began anew.
+func (m *Metrics) FeedSnapshot() { m.feedSnapshots.Inc() }
+
+// FeedSent counts an entry that was sent so long after it was written; a negative time
+// is that of a subscriber that wasn't there when it was written.
+func (m *Metrics) FeedSent(lag time.Duration) {
+	m.feedSent.Inc()
+	if lag >= 0 {
+		m.feedLag.Observe(lag.Seconds())
+	}
 }
 
 // Swept counts n rows that were removed because they are old.

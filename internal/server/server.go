@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/limit"
 	"github.com/latchkey-dev/latchkey/internal/observe"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
 // Limits on what a stranger may send and how slowly.
@@ -38,6 +39,10 @@ type Deps struct {
 	Metrics   *observe.Metrics
 	PublicURL string
 	Version   string
+
+	// Revoked is the bell that the store rings after each revocation; nil: they are
+	// found by looking.
+	Revoked *revocation.Bell
 }
 
 // Server is one process that serves the faces. Run it once.
@@ -46,11 +51,13 @@ type Server struct {
 	edge     wire.Edge
 	handler  http.Handler
 	draining atomic.Bool
+	feed     *revocation.Hub
+	closing  chan struct{} // closed when requests under way have to come to an end
 }
 
 // New returns a Server that isn't running yet.
 func New(d Deps) (*Server, error) {
-	s := &Server{deps: d}
+	s := &Server{deps: d, closing: make(chan struct{})}
 	s.edge = wire.Edge{Report: s.refused}
 	authentic, err := limiter(d.Config.NetworkLimit, d.App.Now())
 	if err != nil {
@@ -60,9 +67,15 @@ func New(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.feed, err = revocation.NewHub(revocation.HubConfig{
+		Store: d.App.Store.Revocations(), Now: d.App.Now, Bell: d.Revoked, Log: d.Log, MaxSubscribers: d.Config.FeedSubscribers,
+	})
+	if err != nil {
+		return nil, err
+	}
 	api, err := native.New(native.Deps{
 		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Events: d.App.Store.Events(),
-		Limiter: authentic, Junk: junk, Counter: counter{d.Metrics}, Proxies: d.Config.TrustedProxies, Edge: s.edge,
+		Limiter: authentic, Junk: junk, Counter: counter{d.Metrics}, Revocations: s.feed, FeedMeter: d.Metrics, Draining: s.closing, Proxies: d.Config.TrustedProxies, Edge: s.edge,
 		PublicURL: d.PublicURL, Version: d.Version, Now: d.App.Now,
 	})
 	if err != nil {
@@ -105,11 +118,15 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 			Metrics: s.deps.Metrics,
 		}).Run(work)
 	})
+	workers.Go(func() { s.feed.Run(work) })
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
 	}
+	// Streams last until they are told to end: waiting for them would take the whole
+	// timeout of the drain.
+	srv.RegisterOnShutdown(func() { close(s.closing) })
 	served := make(chan error, 1)
 	workers.Go(func() { served <- srv.Serve(l) })
 	var err error

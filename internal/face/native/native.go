@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/key"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
@@ -47,14 +48,19 @@ type Deps struct {
 	Directory *directory.Service
 	Keys      *key.Service
 	Events    audit.Store
-	Limiter   Limiter // of requests with an authentic token
-	Junk      Limiter // of requests with anything else
-	Counter   Counter
-	Proxies   wire.Proxies
-	Edge      wire.Edge
-	PublicURL string
-	Version   string
-	Now       func() time.Time
+	// Revocations is the revocation feed; its subscribers are let go when Draining is
+	// closed.
+	Revocations *revocation.Hub
+	Draining    <-chan struct{}
+	Limiter     Limiter // of requests with an authentic token
+	Junk        Limiter // of requests with anything else
+	Counter     Counter
+	FeedMeter   FeedMeter
+	Proxies     wire.Proxies
+	Edge        wire.Edge
+	PublicURL   string
+	Version     string
+	Now         func() time.Time
 }
 
 // Face serves the native API. It is safe for concurrent use.
@@ -69,7 +75,7 @@ type Face struct {
 
 // New returns a Face. All members of d but Edge and Proxies are needed.
 func New(d Deps) (*Face, error) {
-	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Events == nil ||
+	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Events == nil || d.Revocations == nil || d.FeedMeter == nil ||
 		d.Limiter == nil || d.Junk == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
 		return nil, errors.New("native: a dependency is missing")
 	}
@@ -163,12 +169,14 @@ const (
 	tagKeys       = "Signing keys"
 	tagEvents     = "Events"
 	tagManagement = "Management keys"
+	// tagRevocations is what verifiers follow.
+	tagRevocations = "Revocations"
 )
 
 func (f *Face) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
-		f.discoveryRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
+		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
 		f.userRoutes(), f.settingsRoutes(), f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
 	} {
 		all = append(all, part...)

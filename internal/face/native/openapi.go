@@ -40,6 +40,7 @@ Credentials are never taken from a URL. Every answer that carries a token has Ca
 var tagAbout = []struct{ name, about string }{
 	{tagTokens, "What an end user's client asks for with its session or refresh token. Bounded for each network."},
 	{tagDiscovery, "Keys and metadata for those who verify tokens. Public."},
+	{tagRevocations, "What those who verify tokens by themselves have to know beside the keys: which tokens are not to be believed any more although they haven't expired."},
 	{tagSessions, "Sign users in, look at sessions, end them. For applications."},
 	{tagUsers, "Who can have sessions."},
 	{tagSettings, "What the project decides."},

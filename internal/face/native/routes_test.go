@@ -88,6 +88,9 @@ func TestEveryManagementRouteRefusesStrangers(t *testing.T) {
 			"a key without the scope":   {w.newKey(t, w.project, directory.NewKey{Name: "less", Kind: secret.Management, Scopes: lacks}), latchkey.CodeForbidden},
 			"a key for another network": {w.newKey(t, w.project, directory.NewKey{Name: "office", Kind: secret.Management, Networks: office}), latchkey.CodeForbidden},
 		} {
+			if name == "a key for verifying" && r.Scope == directory.ScopeVerify {
+				continue
+			}
 			w.tap.drain()
 			attempt := good
 			attempt.bearer = c.bearer

@@ -2,6 +2,7 @@ package native_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
@@ -84,10 +86,12 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	proxies, err := wire.ParseProxies([]string{"10.0.0.0/8"})
 	must(t, err)
+	hub, err := revocation.NewHub(revocation.HubConfig{Store: store.Revocations(), Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
 	edge := wire.Edge{Report: w.report}
 	w.face, err = native.New(native.Deps{
 		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Events: tappedEvents{store.Events(), w.tap},
-		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
+		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Revocations: hub, FeedMeter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
 	document.Do(func() { document.spec = readSpec(t, w.documents(t).Spec) })
@@ -192,6 +196,12 @@ type counter struct {
 	mu sync.Mutex
 	n  map[string]int
 }
+
+func (c *counter) FeedSubscribed(change int) { c.add("subscribers", change) }
+
+func (c *counter) FeedSnapshot() { c.add("snapshots", 1) }
+
+func (c *counter) FeedSent(time.Duration) { c.add("entries", 1) }
 
 func newCounter() *counter { return &counter{n: map[string]int{}} }
 
