@@ -102,9 +102,15 @@ func (s *CookieStore) decode(n cookieName, value string) (token string, ok bool)
 
 // bearerText tells whether s can stand in an Authorization header (RFC 6750, 2.1).
 func bearerText(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune("-._~+/=", c)
-	})
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/', c == '=':
+		default:
+			return false
+		}
+	}
+	return s != ""
 }
 
 // eachCookie calls do for every cookie of the headers. Where RFC 6265 leaves room, it

@@ -275,3 +275,35 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkLoad(b *testing.B) {
+	keys, err := ParseCookieKeys(cookieKeyText(1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	token := someJWT(`{"sub":"usr_1","pad":"` + strings.Repeat("x", 600) + `"}`)
+	sealed, err := keys.seal("DS", token)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		config CookieConfig
+		cookie string
+	}{
+		{"plain", CookieConfig{}, "theme=dark; __Host-Http-DS=" + token + "; __Host-Http-DSR=rt_0123456789"},
+		{"encrypted", CookieConfig{Keys: keys}, "theme=dark; __Host-Http-DS=" + sealed},
+		{"two to order", CookieConfig{}, "__Host-Http-DS=" + token + "; __Host-Http-DS=x"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := cookieStore(b, c.config)
+			r := visit("https://app.example.com/", c.cookie)
+			b.ReportAllocs()
+			for b.Loop() {
+				if h, err := s.Load(r); err != nil || len(h.Session) == 0 {
+					b.Fatal(h, err)
+				}
+			}
+		})
+	}
+}

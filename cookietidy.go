@@ -90,14 +90,16 @@ func (s *CookieStore) leftovers(r *http.Request, n cookieName, good string, loca
 		}
 	})
 	home := s.home(n, local)
-	var out []cookieLine
+	var likely, possible []cookieLine
 	for i, name := range forms {
 		// A single cookie that isn't the good one was replaced by it just now.
 		if i > 0 && counts[i] > 0 || i == 0 && all > 1 && (counts[0] > 1 || stale) {
-			out = append(out, s.places(r, home, name, true, true)...)
+			likely = append(likely, s.places(r, home, name, false, true)...)
+			possible = append(possible, s.places(r, home, name, true, true)...)
 		}
 	}
-	return out
+	// What an earlier configuration has left must not wait behind guesses.
+	return append(likely, possible...)
 }
 
 // places are where a cookie of this name may be, likely ones first, without its home.

@@ -123,6 +123,26 @@ func TestTidy(t *testing.T) {
 	}
 }
 
+// What an earlier configuration has left goes in the first round, even where both tokens
+// have more places to look at than a response has room for.
+func TestTidyCertainPlacesFirst(t *testing.T) {
+	const site = "https://a.b.c.example.com/x/y/z/w"
+	s := cookieStore(t, CookieConfig{Domain: "example.com"})
+	b := newBrowser(t)
+	for _, name := range []string{"DS", "DSR"} {
+		b.obey(site, "__Host-Http-"+name+"=old; Path=/; Secure", "__Secure-"+name+"=older; Path=/; Secure; Domain=c.example.com", "__Secure-"+name+"=good; Path=/; Domain=example.com; Secure")
+	}
+	w := httptest.NewRecorder()
+	if err := s.Tidy(w, b.visit(site), "good", "good"); err != nil {
+		t.Fatal(err)
+	}
+	lines := w.Header()["Set-Cookie"]
+	b.obey(site, lines...)
+	if got := b.cookies(site); len(lines) != maxCookieLines || !slices.Equal(got, []string{"__Secure-DS=good", "__Secure-DSR=good"}) {
+		t.Errorf("%q after %d lines:\n%s", got, len(lines), strings.Join(lines, "\n"))
+	}
+}
+
 // Tidying after a refresh keeps what was saved, with its life, and the order.
 func TestTidyAfterSave(t *testing.T) {
 	s := cookieStore(t, CookieConfig{NoPrefix: true, Persistent: true, Keys: cookieKeys(t, cookieKeyText(1)), AcceptPlain: true})
