@@ -54,7 +54,7 @@ func TestWrongKey(t *testing.T) {
 
 // The key goes nowhere but to the issuer.
 func TestRedirectsAreRefused(t *testing.T) {
-	for _, target := range []string{"http://evil.example.com/feed", "https://auth.example.com/" + feedProject + "/revocations", "//other.example.com/", "/elsewhere"} {
+	for _, target := range []string{"http://evil.example.com/feed", "https://localhost/" + feedProject + "/revocations", "//other.example.com/", "/elsewhere"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = func(w http.ResponseWriter, r *http.Request) {

@@ -69,7 +69,7 @@ func (s *feedServer) dial(ctx context.Context, network, address string) (net.Con
 	if down {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused")}
 	}
-	if address != "auth.example.com:80" {
+	if address != "localhost:80" {
 		s.t.Errorf("a connection to %s", address)
 	}
 	near, far := net.Pipe()
@@ -249,7 +249,7 @@ func (s *feedServer) client(others ...func(*RevocationsConfig)) *Revocations {
 	transport := &http.Transport{DialContext: s.dial}
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return newTestFeed(s.t, append([]func(*RevocationsConfig){func(c *RevocationsConfig) {
-		c.Issuer = "http://auth.example.com/" + feedProject
+		c.Issuer = "http://localhost/" + feedProject
 		// The timeout is one that a stream wouldn't survive.
 		c.HTTPClient = &http.Client{Transport: transport, Timeout: time.Second}
 	}}, others...)...)

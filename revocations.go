@@ -17,7 +17,7 @@ import (
 // RevocationsConfig says whose revocation feed is followed, and how. It holds a key:
 // don't log one.
 type RevocationsConfig struct {
-	// Issuer is {public URL}/{project id}. Required.
+	// Issuer is {public URL}/{project id}. Required; https, except to this machine.
 	Issuer string
 
 	// Key is a key of the project with the scope verify (lk_verify_… or lk_mgmt_…).
@@ -129,6 +129,11 @@ type FeedStatus struct {
 func NewRevocations(c RevocationsConfig) (*Revocations, error) {
 	var problems []error
 	base, project, err := splitIssuer(c.Issuer)
+	if err == nil {
+		// Whoever sits on the way of a plain http request gets the key, and can keep
+		// revocations back.
+		err = checkAddress("Issuer", c.Issuer)
+	}
 	if err != nil {
 		problems = append(problems, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ func TestNewRevocationsRefuses(t *testing.T) {
 		"nothing":      {RevocationsConfig{}, []string{"Issuer", "Key"}},
 		"no project":   {RevocationsConfig{Issuer: "https://auth.example.com", Key: feedTestKey}, []string{"Issuer"}},
 		"password":     {RevocationsConfig{Issuer: "https://u:CANARY@auth.example.com/prj_1", Key: feedTestKey}, []string{"Issuer"}},
+		"no https":     {RevocationsConfig{Issuer: "http://auth.example.com/prj_1", Key: feedTestKey}, []string{"Issuer"}},
 		"no address":   {RevocationsConfig{Issuer: "ftp://auth.example.com/prj_1", Key: feedTestKey}, []string{"Issuer"}},
 		"access key":   {RevocationsConfig{Issuer: feedIssuer, Key: "lk_ak_CANARY"}, []string{"Key"}},
 		"split header": {RevocationsConfig{Issuer: feedIssuer, Key: "lk_verify_CANARY\r\nX: y"}, []string{"Key"}},
@@ -30,12 +32,8 @@ func TestNewRevocationsRefuses(t *testing.T) {
 			continue
 		}
 		for _, word := range []string{"Issuer", "Key"} {
-			if strings.Contains(err.Error(), word+" isn't") || strings.Contains(err.Error(), word+" has") || strings.Contains(err.Error(), word+" doesn't") {
-				if !strings.Contains(strings.Join(c.want, " "), word) {
-					t.Errorf("%s: %v", name, err)
-				}
-			} else if strings.Contains(strings.Join(c.want, " "), word) {
-				t.Errorf("%s: %v doesn't speak of %s", name, err, word)
+			if strings.Contains(err.Error(), word) != slices.Contains(c.want, word) {
+				t.Errorf("%s: %v; want %q", name, err, c.want)
 			}
 		}
 	}
