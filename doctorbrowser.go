@@ -110,9 +110,9 @@ func (d *doctor) call(to *url.URL) {
 func (d *doctor) thirdParty(what string) {
 	if !d.c.Partitioned {
 		d.add(SeverityError, "third_party", "Partitioned",
-			what+": without Partitioned these are third-party cookies, which browsers block.",
+			what+": without Partitioned these are third-party cookies, which browsers block or keep apart.",
 			"Set Partitioned, or put both on one site.")
-		d.in("Safari and Firefox always, Chrome and Edge where the user or an administrator blocks them")
+		d.in("Safari blocks them, Firefox gives them a jar of their own, Chrome and Edge block them where the user or an administrator says so")
 		return
 	}
 	d.add(SeverityInfo, "partitioned", "Partitioned",

@@ -193,7 +193,9 @@ func (e *examination) cookies() {
 		}
 	}
 	config := f.over(e.config)
-	config.Keys = e.cookieKeys
+	if site.SetBy == "" {
+		config.Keys = e.cookieKeys // the server doesn't have them
+	}
 	for _, line := range wouldSet(config, site) {
 		e.say(latchkey.SeverityInfo, "cookies", "set_cookie", line, "")
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
@@ -292,11 +293,7 @@ func (e *examination) settings(ctx context.Context) {
 	for _, w := range answer.Warnings {
 		e.warn("settings", "setting", w.Pointer+": "+w.Detail, "")
 	}
-	c := s.Cookies
-	e.config = latchkey.CookieConfig{
-		SessionName: c.SessionName, RefreshName: c.RefreshName, NoPrefix: c.Prefix == "none", Domain: c.Domain, Path: c.Path,
-		SameSite: c.SameSite, Partitioned: c.Partitioned, Persistent: c.Persistent, PreviousDomains: c.PreviousDomains,
-	}
+	e.config = policy.CookieConfig(s.Cookies)
 	e.refreshLife, e.customDomain = time.Duration(s.AbsoluteTimeout), s.CustomDomain
 	e.delivers = s.Delivery.Session == "cookie" || s.Delivery.Refresh == "cookie"
 }
