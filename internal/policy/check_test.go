@@ -98,10 +98,9 @@ func TestListLimits(t *testing.T) {
 		limit int
 		list  func(*latchkey.Settings) *[]string
 	}{
-		"/audience":                {"api", 20, func(s *latchkey.Settings) *[]string { return &s.Audience }},
-		"/cookies/previousDomains": {"example.com", 3, func(s *latchkey.Settings) *[]string { return &s.Cookies.PreviousDomains }},
-		"/approvedOrigins":         {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedOrigins }},
-		"/approvedRedirects":       {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedRedirects }},
+		"/audience":          {"api", 20, func(s *latchkey.Settings) *[]string { return &s.Audience }},
+		"/approvedOrigins":   {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedOrigins }},
+		"/approvedRedirects": {"https://app.example.com", 100, func(s *latchkey.Settings) *[]string { return &s.ApprovedRedirects }},
 	} {
 		s := Defaults()
 		*c.list(&s) = slices.Repeat([]string{c.entry}, c.limit)

@@ -63,6 +63,10 @@ func (p *problems) cookieClashes(s latchkey.Settings) {
 		p.clash("/cookies/previousDomains", "/cookies/domain",
 			"cookies at the domain would be removed as leftovers: %.80s is both in previousDomains and domain", c.Domain)
 	}
+	if _, err := latchkey.NewCookieStore(CookieConfig(c)); err != nil && len(*p) == 0 {
+		// Whatever else those say who write the cookies.
+		p.add("/cookies", codeContradiction, "%v", err)
+	}
 	if byCookie(s) && c.SameSite == "none" && !c.Partitioned && len(s.ApprovedOrigins) == 0 {
 		p.clash("/cookies/sameSite", "/approvedOrigins",
 			"sameSite none is for pages of other sites, and there are none in approvedOrigins that may use the cookies")

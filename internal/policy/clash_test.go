@@ -127,3 +127,26 @@ func byCookies(more func(*latchkey.Settings)) func(*latchkey.Settings) {
 		more(s)
 	}
 }
+
+// Nothing passes that those refuse who write the cookies.
+func TestCookiesCanBeWritten(t *testing.T) {
+	for name, change := range map[string]func(*latchkey.Settings){
+		"names that differ in their prefix": plainNames("__Secure-DS", "DS", nil),
+		"a prefix alone":                    plainNames("__Secure-", "DS", nil),
+		"a previous domain twice":           func(s *latchkey.Settings) { s.Cookies.PreviousDomains = []string{"example.com", "example.com"} },
+		"a previous domain twice, in a body": func(s *latchkey.Settings) {
+			s.Cookies.PreviousDomains = []string{"a.example.com", "b.example.com", "a.example.com"}
+		},
+	} {
+		s := Defaults()
+		change(&s)
+		refused := refusal(t, s)
+		if refused == nil || refused.Kind != fault.Contradiction {
+			t.Errorf("%s: %v", name, refused)
+			continue
+		}
+		if code, detail := found(t, refused, "/cookies"); code != "contradiction" || !strings.HasPrefix(detail, "cookies: ") {
+			t.Errorf("%s: %v", name, refused)
+		}
+	}
+}

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/fault"
@@ -141,6 +143,34 @@ func TestCookieWarnings(t *testing.T) {
 	}
 }
 
+// The full names, which the budget of tokens counts, are those that are written.
+func TestCookieNamesAreThoseWritten(t *testing.T) {
+	for _, change := range []func(*latchkey.Settings){
+		func(*latchkey.Settings) {},
+		func(s *latchkey.Settings) { s.Cookies.Domain = "example.com" },
+		func(s *latchkey.Settings) { s.Cookies.Path = "/auth" },
+		func(s *latchkey.Settings) { s.Cookies.SessionName, s.Cookies.RefreshName = "s", "r" },
+		plainNames("__Host-a", "b", nil),
+	} {
+		s := Defaults()
+		change(&s)
+		store, err := latchkey.NewCookieStore(CookieConfig(s.Cookies))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		w := httptest.NewRecorder()
+		set := latchkey.TokenSet{SessionToken: "a", RefreshToken: "b", SessionExpiresAt: now.Add(time.Hour), RefreshExpiresAt: now.Add(time.Hour), ServerTime: now}
+		if err := store.Save(w, httptest.NewRequest("GET", "https://auth.example.com/", nil), set); err != nil {
+			t.Fatal(err)
+		}
+		session, refresh := CookieNames(s.Cookies)
+		if got := w.Header()["Set-Cookie"]; len(got) != 2 || !strings.HasPrefix(got[0], session+"=a;") || !strings.HasPrefix(got[1], refresh+"=b;") {
+			t.Errorf("%s and %s are %q", session, refresh, got)
+		}
+	}
+}
+
 // Every setting reaches the cookies.
 func TestCookieConfig(t *testing.T) {
 	c := unusual(t).Cookies
@@ -151,5 +181,21 @@ func TestCookieConfig(t *testing.T) {
 	}
 	if CookieConfig(Defaults().Cookies).NoPrefix {
 		t.Error("no prefix by default")
+	}
+}
+
+func TestFewPreviousDomains(t *testing.T) {
+	s := Defaults()
+	s.Cookies.PreviousDomains = []string{"a.example.com", "b.example.com", "c.example.com"}
+	if refused := refusal(t, s); refused != nil {
+		t.Error(refused)
+	}
+	s.Cookies.PreviousDomains = append(s.Cookies.PreviousDomains, "d.example.com")
+	refused := refusal(t, s)
+	if refused == nil || refused.Kind != fault.OutOfRange {
+		t.Fatal(refused)
+	}
+	if code, detail := found(t, refused, "/cookies/previousDomains"); code != "range" || !strings.Contains(detail, "0 to 3") {
+		t.Error(refused)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -171,10 +172,11 @@ func (l *lines) take(t *testing.T) (entries []map[string]any, text string) {
 // fragile is a store that can be made to fail.
 type fragile struct {
 	store.Store
-	ping  func(context.Context) error
-	find  func(id.Project) error         // of a project
-	apply func(id.Project) error         // of a change of keys
-	sweep func(limit, removed int) error // of sessions
+	ping    func(context.Context) error
+	find    func(id.Project) error // of a project
+	domains func() error
+	apply   func(id.Project) error         // of a change of keys
+	sweep   func(limit, removed int) error // of sessions
 }
 
 func (s *fragile) Ping(ctx context.Context) error {
@@ -200,6 +202,15 @@ func (f fragileProjects) Find(ctx context.Context, p id.Project) (directory.Proj
 		}
 	}
 	return f.ProjectStore.Find(ctx, p)
+}
+
+func (f fragileProjects) Domains(ctx context.Context, after string, limit int) ([]directory.Domain, error) {
+	if f.s.domains != nil {
+		if err := f.s.domains(); err != nil {
+			return nil, err
+		}
+	}
+	return f.ProjectStore.Domains(ctx, after, limit)
 }
 
 type fragileKeys struct {
@@ -251,4 +262,11 @@ func read(t *testing.T, body io.ReadCloser) []byte {
 		t.Error(err)
 	}
 	return b
+}
+
+func jsonInto(out *httptest.ResponseRecorder, into any) error {
+	if out.Code >= 400 {
+		return fmt.Errorf("%d %s", out.Code, out.Body)
+	}
+	return json.Unmarshal(out.Body.Bytes(), into)
 }

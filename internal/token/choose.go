@@ -14,11 +14,15 @@ import (
 // Choose sorts out what a client holds that doesn't know which of its tokens is the good
 // one: a browser with leftovers of other domains and paths, and with cookies that
 // somebody else has planted. It returns the authentic tokens of a kind, at most one of
-// each session, the newest session first. Of the refresh tokens of one session it is the
-// one that a refresh would trade: presenting another would look like a theft. The store
-// is asked only about a session of which there are several.
+// each session. Sessions keep the order of held, which knows what somebody can have
+// planted and when a token says it was made; opaque tokens say nothing, so of those the
+// newest session comes first. Of the refresh tokens of one session it is the one that a
+// refresh would trade: presenting another would look like a theft. The store is asked
+// only about a session of which there are several.
 func (s *Service) Choose(ctx context.Context, p id.Project, held []secret.Text, kind Kind) ([]secret.Text, error) {
 	groups := map[id.Session][]candidate{}
+	var order []id.Session
+	opaque := true
 	for _, text := range held {
 		_, c, err := s.read(ctx, Presentation{Project: p, Token: text}, kind)
 		switch fault.KindOf(err) {
@@ -28,22 +32,24 @@ func (s *Service) Choose(ctx context.Context, p id.Project, held []secret.Text, 
 		if err != nil {
 			return nil, err
 		}
+		if groups[c.Session] == nil {
+			order = append(order, c.Session)
+		}
 		groups[c.Session] = append(groups[c.Session], candidate{text, c})
+		opaque = opaque && c.Claims == nil
 	}
-	var best []candidate
-	for sid, group := range groups {
-		one, err := s.newest(ctx, p, sid, group)
+	if opaque {
+		slices.SortFunc(order, func(a, b id.Session) int { return b.Compare(a) })
+	}
+	var best []secret.Text
+	for _, sid := range order {
+		one, err := s.newest(ctx, p, sid, groups[sid])
 		if err != nil {
 			return nil, err
 		}
-		best = append(best, one)
+		best = append(best, one.text)
 	}
-	slices.SortFunc(best, func(a, b candidate) int { return b.Session.Compare(a.Session) })
-	out := make([]secret.Text, len(best))
-	for i, c := range best {
-		out[i] = c.text
-	}
-	return out, nil
+	return best, nil
 }
 
 type candidate struct {

@@ -176,12 +176,23 @@ type limiter struct {
 	mu   sync.Mutex
 	wait time.Duration
 	seen netip.Prefix
+	n    int
+}
+
+// count returns how often it was asked since the last time.
+func (l *limiter) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.n
+	l.n = 0
+	return n
 }
 
 func (l *limiter) Allow(network netip.Prefix, _ time.Time) (bool, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seen = network
+	l.n++
 	return l.wait == 0, l.wait
 }
 
