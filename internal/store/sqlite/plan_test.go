@@ -20,6 +20,8 @@ func TestPlans(t *testing.T) {
 		"sessions that are over": dueSessions,
 		"live sessions":          sessionsOfUserRow,
 		"a user":                 userByID,
+		"custom domains":         domainsAfter,
+		"a custom domain":        domainOfAnother,
 		"events of a project":    eventsOfProject,
 		"events of a session":    eventsOfSession,
 		"events of a user":       eventsOfUser,
