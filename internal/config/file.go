@@ -149,3 +149,10 @@ func orchestrated(name, value string) bool {
 	return serviceName.MatchString(name) ||
 		servicePort.MatchString(name) && strings.Contains(value, "://")
 }
+
+// ofApplications reports whether a variable is one that applications read, by the SDK's
+// docs and the examples. Whoever works on both exports them in the shell that also
+// starts the server.
+func ofApplications(name string) bool {
+	return slices.Contains([]string{"LATCHKEY_ISSUER", "LATCHKEY_KEY", "LATCHKEY_COOKIE_KEYS"}, name)
+}

@@ -115,7 +115,7 @@ func (l *loader) readEnvironment(environ []string) {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		switch _, again := l.env[name]; {
-		case !strings.HasPrefix(name, "LATCHKEY_"), again, orchestrated(name, value):
+		case !strings.HasPrefix(name, "LATCHKEY_"), again, orchestrated(name, value), ofApplications(name):
 		case known[name]:
 			l.env[name] = strings.TrimSpace(value)
 		default:

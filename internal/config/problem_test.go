@@ -206,6 +206,14 @@ func TestVariablesOfAnOrchestrator(t *testing.T) {
 	wantProblems(t, err, "LATCHKEY_PORT is not a setting", "LATCHKEY_SERVICE is not a setting", "LATCHKEY_PORT_8080 is not a setting")
 }
 
+// What applications read may be in the shell that starts the server, too.
+func TestVariablesOfApplications(t *testing.T) {
+	t.Parallel()
+	mustLoad(t, good().env("LATCHKEY_ISSUER=http://localhost:8080/prj_1", "LATCHKEY_KEY=lk_verify_x", "LATCHKEY_COOKIE_KEYS=x"))
+	_, err := good().env("LATCHKEY_KEYS=x").load(t)
+	wantProblems(t, err, "LATCHKEY_KEYS is not a setting")
+}
+
 // brokenFile fails at one step.
 type brokenFile struct {
 	fs.File
