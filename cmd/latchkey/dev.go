@@ -184,6 +184,7 @@ Paste this into another terminal:
 
 Keys for any JWT library: ISSUER_VALUE/.well-known/jwks.json
 The whole API:            URL/docs
+A web app on top of it:   LATCHKEY_ISSUER=$ISSUER LATCHKEY_KEY=$KEY go run ./examples/webapp
 `
 
 func (t *terminal) welcome(r readyFile, dir string, temporary bool) {
