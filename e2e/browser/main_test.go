@@ -20,13 +20,13 @@ const root = "../.."
 // What TestMain finds or builds before any test runs.
 var (
 	chromium string // the browser's command
-	latchkey string // the binary under test
+	binary   string // latchkey, the command
 )
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "latchkey-browser-")
 	if err == nil {
-		latchkey, err = build(dir, "./cmd/latchkey")
+		binary, err = build(dir, "./cmd/latchkey")
 	}
 	if err == nil {
 		chromium, err = findBrowser()
@@ -42,17 +42,17 @@ func TestMain(m *testing.M) {
 
 // build builds a command of the product.
 func build(dir, command string) (string, error) {
-	binary := filepath.Join(dir, filepath.Base(command))
+	path := filepath.Join(dir, filepath.Base(command))
 	if runtime.GOOS == "windows" {
-		binary += ".exe"
+		path += ".exe"
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, command)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, command)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s doesn't build: %w\n%s", command, err, out)
 	}
-	return binary, nil
+	return path, nil
 }
 
 // findBrowser looks for the same commands as tools/deps.sh does.

@@ -29,7 +29,7 @@ func (w *world) server() *server {
 		w.t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(latchkey, "dev", "--addr", "127.0.0.1:0", "--ready-file", ready)
+	cmd := exec.Command(binary, "dev", "--addr", "127.0.0.1:0", "--ready-file", ready)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
