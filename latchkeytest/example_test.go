@@ -3,7 +3,9 @@ package latchkeytest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -69,6 +71,62 @@ func Example() {
 	// 401 role
 	// 401 signature
 	// 401 revoked
+}
+
+// A handler behind the middleware, visited with a browser's cookies.
+func ExampleNewIssuer() {
+	t := &example{} // in a test: its *testing.T
+	defer t.end()
+
+	issuer := latchkeytest.NewIssuer(t)
+	app, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{Verifier: issuer.Verifier(), Client: issuer.Client(), SignInURL: "/sign-in", Now: issuer.Now})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /account", app.Required(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _ := latchkey.FromContext(r.Context())
+		fmt.Fprintf(w, "account of %s", c.Subject)
+	})))
+	mux.Handle("POST /sign-in", app.Optional(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := app.SignIn(w, r, issuer.SignIn("alice")); err != nil {
+			t.Errorf("%v", err)
+		}
+		fmt.Fprint(w, "welcome")
+	})))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	browser := server.Client()
+	browser.Jar, _ = cookiejar.New(nil)
+	browser.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	visit := func(method, path string) {
+		r, _ := http.NewRequest(method, server.URL+path, nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		res, err := browser.Do(r)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		defer res.Body.Close()
+		text, _ := io.ReadAll(res.Body)
+		fmt.Println(res.StatusCode, string(text))
+	}
+
+	visit("POST", "/sign-in")
+	visit("GET", "/account")
+
+	issuer.Advance(12 * time.Minute) // the session token expires
+	visit("GET", "/account")
+	fmt.Println(issuer.Refreshes(), "refresh")
+
+	issuer.RevokeUser("alice", "")
+	visit("GET", "/account")
+	// Output:
+	// 200 welcome
+	// 200 account of alice
+	// 200 account of alice
+	// 1 refresh
+	// 303
 }
 
 // Time that passes, and a refresh.

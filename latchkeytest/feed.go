@@ -64,10 +64,11 @@ func (i *Issuer) entry(kind, id, except string, now time.Time) latchkey.Revocati
 }
 
 // publish adds an entry and waits until the issuer's Verifiers know of it.
-func (i *Issuer) publish(kind, id, except string) {
+func (i *Issuer) publish(kind, id string) {
 	i.t.Helper()
 	i.mu.Lock()
-	i.feed.add(i.entry(kind, id, except, i.now()))
+	i.feed.add(i.entry(kind, id, "", i.now()))
+	i.tick()
 	i.mu.Unlock()
 	i.Settle()
 }

@@ -118,7 +118,7 @@ func (i *Issuer) ChangeClaims(sessionID string, claims Claims) {
 		i.t.Errorf("latchkeytest: there is no session %q", sessionID)
 		return
 	}
-	i.publish("epoch", sessionID, "")
+	i.publish("epoch", sessionID)
 }
 
 // Revoke ends a session. When it returns, the issuer's Verifiers know.
@@ -127,13 +127,14 @@ func (i *Issuer) Revoke(sessionID string) {
 	i.end(sessionID, "revoked")
 }
 
-// RevokeUser ends all sessions of a user but those named. When it returns, the issuer's
-// Verifiers know.
-func (i *Issuer) RevokeUser(user string, except ...string) {
+// RevokeUser ends all sessions of a user but, when it is named, one. When it returns, the
+// issuer's Verifiers know.
+func (i *Issuer) RevokeUser(user, exceptSession string) {
 	i.t.Helper()
-	for _, sid := range i.sessionsOf(user, except) {
-		i.end(sid, "revoked")
-	}
+	i.mu.Lock()
+	i.closeAll(user, "revoked", i.sessions[exceptSession], i.now())
+	i.mu.Unlock()
+	i.Settle()
 }
 
 // Expire lets the life of a session run out, as if it hadn't been refreshed for too long.
@@ -184,7 +185,7 @@ func (i *Issuer) RevokeKey(kid string) {
 		i.t.Errorf("latchkeytest: there is no key %q", kid)
 		return
 	}
-	i.publish("key", kid, "")
+	i.publish("key", kid)
 }
 
 // Refreshes returns how many refreshes have reached the server.

@@ -158,16 +158,27 @@ func (i *Issuer) close(s *session, reason string, now time.Time) bool {
 	return true
 }
 
-// closeAll ends all sessions of a user but keep and returns how many there were.
+// closeAll ends all sessions of a user but keep, with one entry of the feed, and returns
+// how many there were.
 func (i *Issuer) closeAll(user, reason string, keep *session, now time.Time) int {
-	n := 0
+	n, except := 0, ""
+	if keep != nil {
+		except = keep.id
+	}
 	for _, s := range i.sessions {
-		if s.user == user && s != keep && i.close(s, reason, now) {
+		if s.user == user && s != keep && i.over(s, now) == nil {
+			s.endedAt, s.reason = now, reason
 			n++
 		}
 	}
+	i.feed.add(i.entry("user", user, except, now))
+	i.tick()
 	return n
 }
+
+// tick lets the smallest time pass that tokens and entries tell apart: what is made after
+// an entry mustn't look as if it had been there before.
+func (i *Issuer) tick() { i.offset += time.Millisecond }
 
 // end is close for those who don't hold the lock.
 func (i *Issuer) end(sessionID, reason string) {
@@ -180,20 +191,6 @@ func (i *Issuer) end(sessionID, reason string) {
 	i.close(s, reason, i.now())
 	i.mu.Unlock()
 	i.Settle()
-}
-
-// sessionsOf returns the ids of a user's live sessions but those in except.
-func (i *Issuer) sessionsOf(user string, except []string) []string {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	var out []string
-	for id, s := range i.sessions {
-		if s.user == user && i.over(s, i.now()) == nil && !slices.Contains(except, id) {
-			out = append(out, id)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // revokeKey takes a key out and ends the sessions whose refresh tokens it signed.

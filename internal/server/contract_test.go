@@ -1,11 +1,14 @@
 package server_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -16,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/server"
 	"github.com/latchkey-dev/latchkey/latchkeytest"
 )
 
@@ -27,17 +31,24 @@ type side struct {
 	send                func(*http.Request) (*http.Response, error)
 	advance             func(time.Duration)
 	now                 func() time.Time
+	streams             string            // address at which the feed can be streamed
 	names               map[string]string // of tokens, in the order of their appearance
 	lines               []string
 }
 
 func realSide(t *testing.T) *side {
-	w := newWorld(t, slog.LevelError)
+	w := newWorld(t, slog.LevelError, func(d *server.Deps) { d.Config.ShutdownDelay = 0 })
 	p := w.project()
 	_, verify, err := w.app.Directory.CreateKey(t.Context(), p.ID, directory.NewKey{Name: "v", Kind: secret.Verify}, directory.ManagementKey{}, operator)
 	w.must(err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must(err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- w.server.Run(ctx, l) }()
+	t.Cleanup(func() { stop(); w.must(<-ended) })
 	return &side{
-		t: t, issuer: publicURL + "/" + p.ID.String(), key: w.key(p), verify: verify.Reveal(), advance: w.clock.Move, now: w.clock.Now, names: map[string]string{},
+		t: t, streams: "http://" + l.Addr().String() + "/" + p.ID.String(), issuer: publicURL + "/" + p.ID.String(), key: w.key(p), verify: verify.Reveal(), advance: w.clock.Move, now: w.clock.Now, names: map[string]string{},
 		send: func(r *http.Request) (*http.Response, error) {
 			out := httptest.NewRecorder()
 			in := httptest.NewRequest(r.Method, r.URL.String(), r.Body)
@@ -51,7 +62,7 @@ func realSide(t *testing.T) *side {
 func fakeSide(t *testing.T) *side {
 	i := latchkeytest.NewIssuer(t)
 	return &side{
-		t: t, issuer: i.URL(), key: i.Key(), verify: i.VerifyKey(), advance: i.Advance, now: i.Now, names: map[string]string{}, send: http.DefaultClient.Do,
+		t: t, streams: i.URL(), issuer: i.URL(), key: i.Key(), verify: i.VerifyKey(), advance: i.Advance, now: i.Now, names: map[string]string{}, send: http.DefaultClient.Do,
 	}
 }
 
@@ -86,7 +97,7 @@ func (s *side) do(what, method, address, bearer, body string) []byte {
 }
 
 // telling are members whose values are the same on both sides.
-var telling = []string{"code", "title", "terminal", "status", "pointer", "state", "endReason", "tokenKind", "current", "revoked", "confirmed", "typ", "alg", "kty", "crv", "use", "amr"}
+var telling = []string{"code", "title", "terminal", "status", "pointer", "state", "endReason", "tokenKind", "current", "revoked", "confirmed", "kind", "snapshot", "more", "typ", "alg", "kty", "crv", "use", "amr"}
 
 // outline is what two answers have to have in common: the members, the values that tell
 // something, and which tokens are the same.
@@ -265,18 +276,112 @@ func (s *side) others() {
 
 // What an application's tests see of the fake is what it will see of the server.
 func TestFakeIssuerAnswersAsTheServer(t *testing.T) {
-	server, fake := realSide(t), fakeSide(t)
-	server.script()
-	fake.script()
-	if len(server.lines) != len(fake.lines) {
-		t.Fatalf("%d answers, and %d", len(server.lines), len(fake.lines))
+	compare(t, (*side).script, "token_reuse")
+}
+
+// compare plays a script against both, which has to get as far as a word.
+func compare(t *testing.T, script func(*side), reached string) {
+	t.Helper()
+	genuine, fake := realSide(t), fakeSide(t)
+	script(genuine)
+	script(fake)
+	if len(genuine.lines) != len(fake.lines) {
+		t.Fatalf("%d answers, and %d", len(genuine.lines), len(fake.lines))
 	}
-	for n := range server.lines {
-		if server.lines[n] != fake.lines[n] {
-			t.Errorf("the server: %s\nthe fake:   %s", server.lines[n], fake.lines[n])
+	for n := range genuine.lines {
+		if genuine.lines[n] != fake.lines[n] {
+			t.Errorf("the server: %s\nthe fake:   %s", genuine.lines[n], fake.lines[n])
 		}
 	}
-	if !strings.Contains(server.lines[0], " 200 ") || !strings.Contains(strings.Join(server.lines, "\n"), "token_reuse") {
+	if !strings.Contains(genuine.lines[0], " 200 ") || !strings.Contains(strings.Join(genuine.lines, "\n"), reached) {
 		t.Error("the script doesn't get far")
 	}
+}
+
+// feed reads the revocation feed behind a cursor and returns the next one.
+func (s *side) feed(what, cursor string) string {
+	s.t.Helper()
+	var list latchkey.RevocationList
+	if err := json.Unmarshal(s.do(what, "GET", s.issuer+"/revocations?after="+cursor, s.verify, ""), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	return list.Cursor
+}
+
+// ways are all in which sessions end.
+func (s *side) ways() {
+	at := s.issuer
+	start := s.feed("empty", "")
+	set := s.signIn("alice")
+	s.do("logout", "POST", at+"/session/logout", set.RefreshToken, "")
+	cursor := s.feed("logout", start)
+	set = s.signIn("alice")
+	s.do("revoke", "POST", s.manage()+"/sessions/"+set.Session.ID+"/revoke", s.key, "")
+	cursor = s.feed("revoked", cursor)
+	this := s.signIn("alice")
+	s.signIn("alice")
+	s.do("others", "POST", at+"/session/logout-others", this.RefreshToken, "")
+	cursor = s.feed("others", cursor)
+	s.do("all", "POST", at+"/session/logout-all", this.RefreshToken, "")
+	cursor = s.feed("all", cursor)
+	set = s.signIn("bob")
+	s.do("the user's", "POST", s.manage()+"/users/"+set.Session.User+"/sessions/revoke", s.key, "")
+	cursor = s.feed("the user's", cursor)
+	set = s.signIn("bob")
+	s.advance(window)
+	next := s.refresh("rotated", set.RefreshToken)
+	s.advance(window)
+	s.do("seen", "GET", at+"/session", next.SessionToken, "")
+	s.refresh("stolen", set.RefreshToken)
+	cursor = s.feed("theft", cursor)
+	s.feed("nothing new", cursor)
+	s.feed("unknown cursor", "17.unknown")
+	s.do("without a key", "GET", at+"/revocations", "", "")
+	s.do("with a token", "GET", at+"/revocations", next.SessionToken, "")
+	s.stream()
+}
+
+// stream notes the events of a stream up to the first after it is complete.
+func (s *side) stream() {
+	s.t.Helper()
+	set := s.signIn("carol")
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", s.streams+"/revocations", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.verify)
+	r.Header.Set("Accept", "text/event-stream")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	s.lines = append(s.lines, res.Status+" "+res.Header.Get("Content-Type"))
+	live := false
+	for in := bufio.NewScanner(res.Body); in.Scan(); {
+		name, value, _ := strings.Cut(in.Text(), ": ")
+		if name == "data" {
+			var v any
+			if err := json.Unmarshal([]byte(value), &v); err != nil {
+				s.t.Fatal(err)
+			}
+			value = s.outline("", v)
+		} else if name != "event" {
+			value = "…"
+		}
+		s.lines = append(s.lines, name+": "+value)
+		if name == "event" && value == "live" && !live {
+			live = true
+			s.do("logout", "POST", s.issuer+"/session/logout", set.RefreshToken, "")
+		} else if live && name == "data" && strings.Contains(value, "kind") {
+			return
+		}
+	}
+	s.t.Error("the stream ended early")
+}
+
+func TestFakeFeedIsAsTheServers(t *testing.T) {
+	compare(t, (*side).ways, "event: live")
 }
