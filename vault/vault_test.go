@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func clock() time.Time { return start }
 // record is an scs.Store that can be looked into, and can fail.
 type record struct {
 	scs.Store
+	mu   sync.Mutex
 	rows map[string][]byte
 	err  error
 }
@@ -37,11 +39,15 @@ type record struct {
 func newRecord() *record { return &record{rows: map[string][]byte{}} }
 
 func (s *record) FindCtx(ctx context.Context, key string) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	b, ok := s.rows[key]
 	return bytes.Clone(b), ok, errors.Join(s.err, ctx.Err())
 }
 
 func (s *record) CommitCtx(ctx context.Context, key string, b []byte, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := errors.Join(s.err, ctx.Err()); err != nil {
 		return err
 	}
@@ -50,6 +56,8 @@ func (s *record) CommitCtx(ctx context.Context, key string, b []byte, _ time.Tim
 }
 
 func (s *record) DeleteCtx(ctx context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := errors.Join(s.err, ctx.Err()); err != nil {
 		return err
 	}
