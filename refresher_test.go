@@ -60,8 +60,12 @@ func TestRefresherMemory(t *testing.T) {
 			s.err, s.takes = c.err, c.takes
 			s.set.RefreshToken = "r2"
 			_, err := s.get(t, "r1")
-			if !errors.Is(err, c.err) && !errors.Is(err, errRefreshLate) {
-				t.Errorf("%s: %v", c.name, err)
+			want := c.err
+			if c.err == nil && c.holds == 0 {
+				want = errRefreshLate
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", c.name, err, want)
 			}
 			s.takes = 0
 			if c.holds > 0 {
@@ -77,6 +81,21 @@ func TestRefresherMemory(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who joins in at the last moment doesn't get the answer either when it comes late.
+func TestRefresherDropsLateAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newRefresher(func(context.Context, RefreshRequest) (TokenSet, error) {
+			<-time.After(refreshBound + time.Second)
+			return TokenSet{RefreshToken: "r2"}, nil
+		}, false, time.Now)
+		go f.refresh(t.Context(), "r1", nil, true, anyAnswer)
+		<-time.After(refreshBound - time.Second)
+		if set, asked, err := f.refresh(t.Context(), "r1", nil, true, anyAnswer); asked || set.RefreshToken != "" || !errors.Is(err, errRefreshLate) {
+			t.Errorf("%t %v %v", asked, set.RefreshToken, err)
+		}
+	})
 }
 
 // A clock that is set back doesn't make an answer last longer.
