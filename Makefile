@@ -55,6 +55,8 @@ unit: ## every package but e2e, with the race detector
 	@echo "==> unit: go test -race, every package but e2e"
 	@all="$$($(GO) list ./...)" && packages="$$(echo "$$all" | grep -v -e '/e2e$$' -e '/e2e/')" && \
 		CGO_ENABLED=1 $(GO) test -race -vet=off -timeout $(TIMEOUT) $$packages
+	@echo "==> unit: the test vectors of Project Wycheproof"
+	@$(GO) test -modfile=tools/wycheproof.mod -tags wycheproof -run Wycheproof -timeout $(TIMEOUT) .
 
 # The parts under test run as processes of their own, which a race detector in the
 # test's process would not see.

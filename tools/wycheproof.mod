@@ -1,0 +1,9 @@
+// The module file of the tests with Project Wycheproof's vectors (-tags wycheproof).
+// Theirs asks for a newer Go than the product needs.
+module github.com/latchkey-dev/latchkey
+
+go 1.26.4
+
+require github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
+
+require github.com/tmaxmax/go-sse v0.11.0 // indirect
