@@ -28,8 +28,8 @@ const (
 	firstBackoff = time.Second // after the first failed fetch; doubles
 	maxBackoff   = 30 * time.Second
 
-	// renewalWait is how long a caller waits for a set to replace one that is long past
-	// its age.
+	// renewalWait is how long a fetch may take before callers go on with a set that is
+	// long past its age.
 	renewalWait = 2 * time.Second
 )
 
@@ -64,7 +64,8 @@ type KeySet struct {
 	started   time.Time  // the last one
 	notBefore time.Time  // no other one before, after failures
 	failures  int        // in a row
-	urgent    bool       // what caches on the way hold won't do
+	demanded  int        // times that somebody wanted what is published from then on
+	satisfied int        // of these
 	unknown   map[string]time.Time
 	askAfter  time.Time // until then unknown kids cause no fetch
 
@@ -141,6 +142,7 @@ func (s *KeySet) renew(ctx context.Context, now time.Time, ring *keyring) (*keyr
 	s.mu.Lock()
 	f, cause, failing := s.begin(now), s.lastCause, s.failures > 0
 	long := !now.Before(s.fetchedAt.Add(2 * s.maxAge))
+	patience := s.started.Add(renewalWait).Sub(now)
 	s.mu.Unlock()
 	switch {
 	case ring == nil && f == nil:
@@ -149,8 +151,8 @@ func (s *KeySet) renew(ctx context.Context, now time.Time, ring *keyring) (*keyr
 		if err := f.wait(ctx); err != nil {
 			return nil, err
 		}
-	case f != nil && long && !failing:
-		ctx, cancel := context.WithTimeout(ctx, renewalWait)
+	case f != nil && long && !failing && patience > 0:
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		// The old set is in use still if this fails, and that is the answer then.
 		_ = f.wait(ctx)
@@ -227,7 +229,7 @@ func (s *KeySet) begin(now time.Time) *keyFlight {
 	f := &keyFlight{done: make(chan struct{})}
 	s.flight, s.started = f, now
 	s.askAfter = now.Add(unknownInterval + rand.N(unknownInterval/5))
-	q := keyQuestion{tag: s.tag, fresh: s.urgent}
+	q := keyQuestion{tag: s.tag, fresh: s.urgent(), demand: s.demanded}
 	go func() {
 		a, err := s.fetch(q)
 		f.err = s.settle(a, q, err)
@@ -254,7 +256,7 @@ func (s *KeySet) settle(a keyAnswer, q keyQuestion, err error) error {
 		return err
 	}
 	s.failures, s.lastError, s.lastCause, s.notBefore = 0, "", nil, time.Time{}
-	s.urgent = s.urgent && !q.fresh
+	s.satisfied = q.demand
 	if !a.unchanged {
 		s.replace(ring, ignored, a)
 	}

@@ -69,6 +69,8 @@ func sameHostClient(given *http.Client) *http.Client {
 type keyQuestion struct {
 	tag   string // of the set that is there
 	fresh bool   // caches on the way are to ask the server
+
+	demand int // the last demand that the answer meets
 }
 
 // keyAnswer is what a fetch brought.

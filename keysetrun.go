@@ -12,13 +12,16 @@ func (s *KeySet) demand() {
 		return
 	}
 	s.mu.Lock()
-	s.urgent = true
+	s.demanded++
 	s.mu.Unlock()
 	select {
 	case s.refetch <- struct{}{}:
 	default:
 	}
 }
+
+// urgent reports whether a demand isn't met yet. mu is held.
+func (s *KeySet) urgent() bool { return s.demanded > s.satisfied }
 
 // run keeps the set fresh until ctx ends.
 func (s *KeySet) run(ctx context.Context) {
@@ -52,9 +55,9 @@ func (s *KeySet) pause() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.renewAt
-	if s.urgent || s.ring.Load() == nil {
-		// At least a second apart, whatever the feed says. A fetch that began before it was
-		// demanded leaves it urgent: it may bring what was published before.
+	if s.urgent() || s.ring.Load() == nil {
+		// At least a second apart, whatever the feed says. A fetch that began before the
+		// demand doesn't meet it: it may bring what was published before.
 		at = s.started.Add(time.Second)
 	}
 	if at.Before(s.notBefore) {
