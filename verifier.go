@@ -89,7 +89,7 @@ func (c VerifierConfig) verifier(feed revocationFeed) (*Verifier, error) {
 // fetched first; usually there is none.
 func (v *Verifier) Verify(ctx context.Context, token string, need ...Requirement) (*Claims, error) {
 	now := v.now()
-	claims, refused := v.check(ctx, token, now)
+	claims, spread, refused := v.check(ctx, token, now)
 	for i := 0; refused == nil && i < len(need); i++ {
 		refused = v.unmet(&need[i], claims, now)
 	}
@@ -98,17 +98,21 @@ func (v *Verifier) Verify(ctx context.Context, token string, need ...Requirement
 		// Claims beside an error get used by those who forget to look at the error.
 		return nil, refused
 	}
+	v.accepted.add(spread)
 	return claims, nil
 }
 
-func (v *Verifier) check(ctx context.Context, token string, now time.Time) (*Claims, *TokenError) {
+// check returns, with the claims, a number that differs from token to token where one is
+// at hand.
+func (v *Verifier) check(ctx context.Context, token string, now time.Time) (*Claims, uint64, *TokenError) {
 	if e := v.cache.find(token); e != nil {
 		claims, refused, known := v.again(ctx, e, now)
 		if known {
-			return claims, refused
+			return claims, e.hash, refused
 		}
 	}
-	return v.verify(ctx, token, now)
+	claims, refused := v.verify(ctx, token, now)
+	return claims, 0, refused
 }
 
 // again checks what may have changed since a token was verified. It doesn't know when
@@ -141,7 +145,6 @@ func (v *Verifier) again(ctx context.Context, e *verifiedToken, now time.Time) (
 			e.judged.Store(version)
 		}
 	}
-	v.accepted.add(e.hash)
 	return e.claims, nil, true
 }
 
@@ -183,7 +186,6 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (*Cl
 		}
 	}
 	v.cache.add(token, claims, k, ring, judged, from, until)
-	v.accepted.add(0)
 	return claims, nil
 }
 

@@ -91,7 +91,9 @@ func readState(file string) (verifierState, error) {
 
 // keepState writes the file when something has changed, until ctx ends.
 func (v *Verifier) keepState(ctx context.Context) {
-	ring, version := v.keys.ring.Load(), v.feedVersion()
+	// Nothing is known to be in the file yet, whatever was loaded from it.
+	var ring *keyring
+	var version uint64
 	tick := time.NewTicker(stateInterval)
 	defer tick.Stop()
 	for {
