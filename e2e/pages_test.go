@@ -32,6 +32,28 @@ func TestQuickstartPage(t *testing.T) {
 	}
 }
 
+// TestCookiesPage does what docs/cookies.md tells: cookies come and go, and a page of
+// another site is refused.
+func TestCookiesPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.start("dev", "--addr", "127.0.0.1:0").ready
+	blocks := shellBlocks(t, "cookies.md")
+	if len(blocks) != 2 {
+		t.Fatalf("the page has other commands than this test knows: %q", blocks)
+	}
+	out := w.bash("export ISSUER=" + r.Issuer + " API=" + r.URL + "/v1/projects/" + r.Project + " KEY=" + r.ManagementKey + "\n" +
+		blocks[0] + "\necho\n" + blocks[1])
+	for want, n := range map[string]int{
+		"HTTP/1.1 200": 2, "HTTP/1.1 403": 1, `"code":"forbidden"`: 1,
+		"Set-Cookie: DS=eyJ": 1, "Set-Cookie: DSR=eyJ": 1, "Set-Cookie: DSR=; Path=/; Max-Age=0": 1, "Vary: Cookie": 3, `"sessionToken"`: 0, `"refreshToken":"`: 0,
+	} {
+		if got := strings.Count(out, want); got != n {
+			t.Errorf("the page's commands print %s %d times, want %d:\n%s", want, got, n, out)
+		}
+	}
+}
+
 // TestOperatingPage does what docs/operating.md tells, with paths of the test's own.
 func TestOperatingPage(t *testing.T) {
 	t.Parallel()
