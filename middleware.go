@@ -13,7 +13,7 @@ import (
 )
 
 // MiddlewareConfig says how a Middleware recognises sessions and what it does without
-// one. Verifier and Client are required.
+// one. Verifier and Client are required, but see HeaderOnly.
 type MiddlewareConfig struct {
 	Verifier *Verifier // checks session tokens; call its Run to follow revocations
 	Client   *Client   // refreshes them; with a management key it also passes on the user's IP and user agent
@@ -37,6 +37,10 @@ type MiddlewareConfig struct {
 	// only and leaves the refresh token alone. Nothing is ever set or cleared. The
 	// Client needs a key of the project; the scope verify is enough.
 	ReadOnly bool
+
+	// HeaderOnly is for services that only take "Authorization: Bearer …". Cookies are
+	// never looked at, and Client may be missing; SignOut needs it, nothing else does.
+	HeaderOnly bool
 
 	// ClientIP returns the address of the user's client, for sessions' lists and for
 	// noticing stolen tokens. By default it is the request's RemoteAddr. Behind a proxy,
@@ -103,6 +107,7 @@ type Middleware struct {
 	origin    crossOrigin
 	signIn    *url.URL // nil: don't redirect
 	readOnly  bool
+	header    bool   // cookies don't count
 	devices   bool   // whether to say for whom a refresh is
 	pages     string // address of the pages about codes
 	clientIP  func(*http.Request) netip.Addr
@@ -131,9 +136,17 @@ func NewMiddleware(c MiddlewareConfig) (*Middleware, error) {
 			problems = append(problems, err)
 		}
 	}
-	m := &Middleware{readOnly: c.ReadOnly, tokens: c.Tokens, clientIP: c.ClientIP, onRefusal: c.ErrorHandler, log: c.Logger, now: c.Now}
+	m := &Middleware{
+		readOnly: c.ReadOnly, header: c.HeaderOnly, tokens: c.Tokens,
+		clientIP: c.ClientIP, onRefusal: c.ErrorHandler, log: c.Logger, now: c.Now,
+	}
 	flaw(m.connect(c))
-	if m.tokens == nil {
+	switch {
+	case c.HeaderOnly && (c.Tokens != nil || c.ReadOnly || c.SignInURL != ""):
+		flaw(errors.New("HeaderOnly leaves nothing to do for Tokens, ReadOnly and SignInURL"))
+	case c.HeaderOnly:
+		m.tokens = noTokens{}
+	case c.Tokens == nil:
 		store, err := NewCookieStore(c.Cookies)
 		flaw(err)
 		m.tokens = store
@@ -156,16 +169,20 @@ func (m *Middleware) connect(c MiddlewareConfig) error {
 	if c.Verifier == nil {
 		problems = append(problems, errors.New("Verifier is missing"))
 	}
-	if c.Client == nil {
+	if c.Client == nil && !c.HeaderOnly {
 		problems = append(problems, errors.New("Client is missing"))
 	}
 	if len(problems) > 0 {
 		return errors.Join(problems...)
 	}
-	m.verifier, m.client, m.devices = c.Verifier, c.Client, c.Client.mayManage()
+	m.verifier = c.Verifier
 	at := strings.LastIndexByte(c.Verifier.issuer, '/')
 	// The pages that problems point to are the server's, at its public address.
 	m.pages = c.Verifier.issuer[:max(at, 0)] + "/docs/errors/"
+	if c.Client == nil {
+		return nil
+	}
+	m.client, m.devices = c.Client, c.Client.mayManage()
 	if c.ReadOnly && c.Client.key == nil {
 		problems = append(problems, errors.New("ReadOnly needs a Client with a key of the project"))
 	}
@@ -187,6 +204,9 @@ func (m *Middleware) fill() {
 	}
 	if m.now == nil {
 		m.now = time.Now
+	}
+	if m.client == nil {
+		m.client = noServer{}
 	}
 	m.refresher = newRefresher(m.client.Refresh, m.readOnly, m.now)
 }
@@ -252,6 +272,10 @@ func (m *Middleware) identify(w http.ResponseWriter, r *http.Request, need []Req
 	v := &recognition{by: m}
 	if token, given := bearerOf(r.Header); given {
 		m.present(r, v, token, need)
+		return v, nil
+	}
+	if m.header {
+		v.refuse(noSession())
 		return v, nil
 	}
 	if refusal := m.origin.check(r); refusal != nil {
