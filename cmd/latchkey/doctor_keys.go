@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
@@ -85,6 +87,12 @@ func (e *examination) keyCache(answer *http.Response) string {
 	return "not to be cached"
 }
 
+// jwk is an entry of a key set as it is written. The SDK only says which keys it takes;
+// what is wrong with the others is for an examination to tell.
+type jwk struct {
+	Kty, Kid, Alg, Use, Crv, X, Y, N, E string
+}
+
 // flaw says why a verifier would leave the key aside.
 func (k jwk) flaw() string {
 	switch {
@@ -109,3 +117,10 @@ func (k jwk) flaw() string {
 	}
 	return ""
 }
+
+func bytesOf(s string) []byte {
+	b, _ := base64.RawURLEncoding.DecodeString(s)
+	return b
+}
+
+func number(s string) *big.Int { return new(big.Int).SetBytes(bytesOf(s)) }

@@ -84,6 +84,9 @@ func (e *examination) warn(area, code, detail, fix string) {
 	e.say(latchkey.SeverityWarning, area, code, detail, fix)
 }
 
+// maxJWKS bounds what is read of an answer; key sets are at most so long.
+const maxJWKS = 1 << 20
+
 // get fetches at most maxJWKS bytes.
 func (e *examination) get(ctx context.Context, address string, withKey bool) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, doctorPatience)

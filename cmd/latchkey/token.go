@@ -43,7 +43,7 @@ func tokenVerifyCommand(t *terminal) *cobra.Command {
 	var issuer, jwks string
 	c := &cobra.Command{
 		Use: "verify TOKEN|-", Short: "Check a session token like an application would",
-		Long: "Checks signature, type, issuer and times of a session token against the project's key set.\nRevocation isn't checked: GET {issuer}/session tells whether the session still lives.",
+		Long: "Checks signature, type, issuer, audience and times of a session token against the project's key set.\nRevocation isn't checked: GET {issuer}/session tells whether the session still lives.",
 		Args: one("a token, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := t.tokenText(args[0])
@@ -57,7 +57,7 @@ func tokenVerifyCommand(t *terminal) *cobra.Command {
 			if issuer == "" {
 				return usagef("--issuer is missing: the address of the project, such as https://auth.example.com/prj_…")
 			}
-			if err := verify(c.Context(), jwt, issuer, jwks, time.Now()); err != nil {
+			if err := verify(c.Context(), jwt, text, issuer, jwks, time.Now); err != nil {
 				return err
 			}
 			return t.show(map[string]any{"valid": true, "claims": jwt.claims}, func() {
