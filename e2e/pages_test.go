@@ -141,3 +141,30 @@ func (w *world) bash(script string) string {
 	}
 	return string(out)
 }
+
+// TestRevocationPage does what docs/revocation.md tells.
+func TestRevocationPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start("dev", "--addr", "127.0.0.1:0")
+	in := tenancy{ID: p.ready.Project, ManagementKey: p.ready.ManagementKey}
+	set := p.signIn(in, "alice@example.com")
+	p.ask(call{method: "POST", path: in.user("/session/logout"), bearer: set.RefreshToken}).must(t, nil)
+	blocks := shellBlocks(t, "revocation.md")
+	if len(blocks) != 2 {
+		t.Fatalf("the page has other commands than this test knows: %q", blocks)
+	}
+	environment := "export ISSUER=" + p.ready.Issuer + " VERIFY_KEY=" + p.ready.VerifyKey + "\n"
+	stream := w.bash(environment + blocks[0])
+	for _, want := range []string{"retry: 1000\n", "event: snapshot\ndata: {", "event: revocation\nid: 1.", `"id":"` + set.Session.ID + `"`, "event: live\nid: 1."} {
+		if !strings.Contains(stream, want) {
+			t.Errorf("the stream doesn't print %q:\n%s", want, stream)
+		}
+	}
+	poll := w.bash(environment + blocks[1])
+	for _, want := range []string{`"snapshot":true,"entries":[{"seq":1,"kind":"session","id":"` + set.Session.ID, `"snapshot":false,"entries":[],"cursor":"1.`} {
+		if !strings.Contains(poll, want) {
+			t.Errorf("the poll doesn't print %q:\n%s", want, poll)
+		}
+	}
+}

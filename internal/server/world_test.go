@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/observe"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/server"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -177,6 +179,21 @@ type fragile struct {
 	domains func() error
 	apply   func(id.Project) error         // of a change of keys
 	sweep   func(limit, removed int) error // of sessions
+	after   atomic.Pointer[error]          // of reading the revocation feed
+}
+
+func (s *fragile) Revocations() revocation.Store { return fragileRevocations{s.Store.Revocations(), s} }
+
+type fragileRevocations struct {
+	revocation.Store
+	s *fragile
+}
+
+func (f fragileRevocations) After(ctx context.Context, seq int64, limit int) ([]revocation.Entry, error) {
+	if err := f.s.after.Load(); err != nil {
+		return nil, *err
+	}
+	return f.Store.After(ctx, seq, limit)
 }
 
 func (s *fragile) Ping(ctx context.Context) error {

@@ -55,9 +55,6 @@ func (f *Face) stream(w http.ResponseWriter, r *http.Request, c caller, sub *rev
 		}
 		return err
 	}
-	// Those of the server are for requests that are over soon. A reader that goes away
-	// is noticed all the same. A writer without deadlines is one without a connection.
-	s.rc.SetReadDeadline(time.Time{})
 	h := w.Header()
 	h.Set("Content-Type", mediaStream)
 	h.Set("Cache-Control", "no-store")
@@ -177,6 +174,8 @@ func (s *stream) flush() error {
 	if s.buf.Len() == 0 {
 		return nil
 	}
+	// The server's own deadline is for answers that are over soon. A writer without
+	// deadlines is one without a connection.
 	s.rc.SetWriteDeadline(time.Now().Add(patience))
 	_, err := s.w.Write(s.buf.Bytes())
 	if err == nil {
