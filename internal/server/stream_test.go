@@ -155,9 +155,11 @@ func (f *feeding) list(query string, headers ...string) latchkey.RevocationList 
 	return list
 }
 
-// metric returns the value of a metric without labels.
+// metric returns the value of a metric without labels, once everybody is done: what a
+// subscriber has read isn't counted yet.
 func (f *feeding) metric(name string) float64 {
 	f.t.Helper()
+	synctest.Wait()
 	families, err := f.metrics.Gather()
 	f.must(err)
 	for _, family := range families {
