@@ -65,29 +65,7 @@ func benchmarkFeed(b *testing.B, n int) {
 	l := newPipes()
 	go srv.Run(b.Context(), l)
 
-	got := make(chan time.Time, n)
-	var live sync.WaitGroup
-	for range n {
-		live.Add(1)
-		go func() {
-			c, err := l.dial(b.Context(), "", "")
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			fmt.Fprintf(c, "GET /%s/revocations?after=0.00000000 HTTP/1.1\r\nHost: latchkey\r\n%s\r\nAuthorization: Bearer %s\r\n\r\n", p.ID, events, key.Reveal())
-			known := sync.OnceFunc(live.Done)
-			for in := bufio.NewScanner(c); in.Scan(); {
-				switch {
-				case strings.HasPrefix(in.Text(), "event: live"):
-					known()
-				case strings.HasPrefix(in.Text(), "event: revocation"):
-					got <- time.Now()
-				}
-			}
-		}()
-	}
-	live.Wait()
+	got := subscribers(b, l, n, p.ID, key.Reveal())
 	lags := make([]time.Duration, 0, n*b.N)
 	for b.Loop() {
 		start := time.Now()
@@ -100,4 +78,33 @@ func benchmarkFeed(b *testing.B, n int) {
 	slices.Sort(lags)
 	b.ReportMetric(lags[len(lags)/2].Seconds()*1000, "p50-ms")
 	b.ReportMetric(lags[len(lags)*99/100].Seconds()*1000, "p99-ms")
+}
+
+// subscribers starts n, waits until all have caught up, and returns when each of them
+// reads an entry.
+func subscribers(b *testing.B, l *pipes, n int, p id.Project, key string) <-chan time.Time {
+	got := make(chan time.Time, n)
+	var live sync.WaitGroup
+	for range n {
+		live.Add(1)
+		go func() {
+			c, err := l.dial(b.Context(), "", "")
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			fmt.Fprintf(c, "GET /%s/revocations?after=0.00000000 HTTP/1.1\r\nHost: latchkey\r\n%s\r\nAuthorization: Bearer %s\r\n\r\n", p, events, key)
+			known := sync.OnceFunc(live.Done)
+			for in := bufio.NewScanner(c); in.Scan(); {
+				switch {
+				case strings.HasPrefix(in.Text(), "event: live"):
+					known()
+				case strings.HasPrefix(in.Text(), "event: revocation"):
+					got <- time.Now()
+				}
+			}
+		}()
+	}
+	live.Wait()
+	return got
 }
