@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func (w *world) at(host, method, target, body string, headers ...string) *httpte
 }
 
 // custom is a world with two projects at domains of their own.
-func custom(t *testing.T) (w *world, one, other directory.Project) {
+func custom(t testing.TB) (w *world, one, other directory.Project) {
 	t.Helper()
 	w = newWorld(t, slog.LevelError)
 	one, other = w.project(), w.project()
@@ -251,4 +252,35 @@ func TestCookiesOnLocalhost(t *testing.T) {
 		t.Errorf("%d %s", out.Code, out.Body)
 	}
 	w.refused(w.at("localhost:8080", "POST", "/"+p.ID.String()+"/session/refresh", "", "Cookie: DSR="+cookies[1].Value), http.StatusUnauthorized, latchkey.CodeUnauthenticated)
+}
+
+// Whatever the path, at a custom domain nothing but an end-user endpoint of the project
+// answers, and whatever the host, nothing of it comes back.
+func FuzzCustomDomain(f *testing.F) {
+	for _, target := range []string{"/session", "/metrics", "/%2e%2e/metrics", "//metrics", "/v1/projects", "/session/../metrics", "/.well-known/jwks.json", "/prj_x/session", "/session?x=1", "/;/session", "/\\session"} {
+		f.Add(target, shop)
+		f.Add(target, "x."+shop)
+	}
+	w, p, _ := custom(f)
+	f.Fuzz(func(t *testing.T, target, host string) {
+		u, err := url.Parse(target)
+		if err != nil || !strings.HasPrefix(u.Path, "/") || u.Host != "" {
+			return
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL, r.Host = u, host
+		out := httptest.NewRecorder()
+		w.server.Handler().ServeHTTP(out, r)
+		at := strings.EqualFold(strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80"), shop)
+		path := strings.TrimPrefix(strings.TrimSuffix(u.Path, "/"), "/"+p.ID.String())
+		if at && out.Code < 300 && !strings.HasPrefix(path, "/.well-known/") {
+			t.Errorf("%q at %q: %d %s", target, host, out.Code, out.Body)
+		}
+		if at && out.Code >= 300 && out.Code < 400 {
+			t.Errorf("%q at %q leads to %s", target, host, out.Header().Get("Location"))
+		}
+		if len(host) > 8 && !strings.Contains(target, host) && !strings.Contains(publicURL, host) && strings.Contains(fmt.Sprint(out.Header()), host) {
+			t.Errorf("%q at %q: %v", target, host, out.Header())
+		}
+	})
 }

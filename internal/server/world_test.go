@@ -38,7 +38,7 @@ var operator = audit.Origin{Actor: audit.CLI}
 
 // world is a whole server on the memory store.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	clock   *storetest.Clock
 	store   *fragile
 	app     *server.App
@@ -49,7 +49,7 @@ type world struct {
 }
 
 // newApp returns the domain on the memory store, without a server.
-func newApp(t *testing.T, level slog.Level) *world {
+func newApp(t testing.TB, level slog.Level) *world {
 	t.Helper()
 	w := &world{t: t, clock: storetest.NewClock(), log: new(lines)}
 	w.store = &fragile{Store: memory.Open(w.clock.Now)}
@@ -65,7 +65,7 @@ func newApp(t *testing.T, level slog.Level) *world {
 
 // newWorld returns a server that logs from a level on, and whose Deps others may change
 // before it is made.
-func newWorld(t *testing.T, level slog.Level, others ...func(*server.Deps)) *world {
+func newWorld(t testing.TB, level slog.Level, others ...func(*server.Deps)) *world {
 	t.Helper()
 	w := newApp(t, level)
 	d := server.Deps{Config: config.Defaults(), App: w.app, Log: w.logger, Metrics: w.metrics, PublicURL: publicURL, Version: "1.2.3"}
@@ -125,7 +125,7 @@ func (w *world) ask(method, target, body string, headers ...string) *httptest.Re
 }
 
 // problem reads a refusal and fails unless it is one of this status and code.
-func problem(t *testing.T, status int, header http.Header, body []byte, wantStatus int, code latchkey.Code) latchkey.Problem {
+func problem(t testing.TB, status int, header http.Header, body []byte, wantStatus int, code latchkey.Code) latchkey.Problem {
 	t.Helper()
 	var p latchkey.Problem
 	if err := json.Unmarshal(body, &p); err != nil || header.Get("Content-Type") != "application/problem+json" {
@@ -271,7 +271,7 @@ func (w *world) series(name string) map[string]string {
 	return found
 }
 
-func read(t *testing.T, body io.ReadCloser) []byte {
+func read(t testing.TB, body io.ReadCloser) []byte {
 	t.Helper()
 	defer body.Close()
 	b, err := io.ReadAll(body)

@@ -161,11 +161,10 @@ func (f *Face) taken(w http.ResponseWriter, r *http.Request, p *presented, asked
 	}
 	vary(w.Header(), "Cookie")
 	if explicit := p.Token; !explicit.IsZero() {
-		same := func(text string) bool { return explicit.Equal(secret.New(text)) }
-		if !slices.ContainsFunc(j.held.Refresh, same) && !slices.ContainsFunc(j.held.Session, same) {
+		if !j.holds(explicit) {
 			return nil
 		}
-		p.jar, p.tokens = j, []secret.Text{explicit}
+		p.jar = j
 		return j.guard()
 	}
 	if len(j.held.Session)+len(j.held.Refresh) == 0 {
@@ -175,14 +174,7 @@ func (f *Face) taken(w http.ResponseWriter, r *http.Request, p *presented, asked
 		return err
 	}
 	for _, kind := range asked {
-		held := j.held.Refresh
-		if kind == token.SessionToken {
-			held = j.held.Session
-			if project.Settings.Delivery.Session != "cookie" {
-				continue
-			}
-		}
-		found, err := f.sorted(r, p.Project, held, kind)
+		found, err := f.sorted(r, p.Project, j.of(kind), kind)
 		if err != nil {
 			return err
 		}
@@ -190,6 +182,23 @@ func (f *Face) taken(w http.ResponseWriter, r *http.Request, p *presented, asked
 	}
 	if len(p.tokens) > 0 {
 		p.jar, p.Token = j, p.tokens[0]
+	}
+	return nil
+}
+
+// holds tells whether one of the cookies has this token.
+func (j *jar) holds(t secret.Text) bool {
+	same := func(text string) bool { return t.Equal(secret.New(text)) }
+	return slices.ContainsFunc(j.held.Refresh, same) || slices.ContainsFunc(j.held.Session, same)
+}
+
+// of returns what the cookies of a kind hold, if tokens of that kind go by cookie.
+func (j *jar) of(kind token.Kind) []string {
+	switch {
+	case kind == token.RefreshToken:
+		return j.held.Refresh
+	case j.project.Settings.Delivery.Session == "cookie":
+		return j.held.Session
 	}
 	return nil
 }

@@ -48,3 +48,20 @@ func TestSettingsRefuse(t *testing.T) {
 		t.Errorf("something was changed: %+v", after)
 	}
 }
+
+// A domain leads to one project: who comes second is told so, and so is who wants the
+// server's own host.
+func TestCustomDomainIsTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settings(t, `{"customDomain":"auth.shop.example"}`)
+	other := w.another(t)
+	patch := func(domain string) call {
+		return call{method: "PATCH", path: "/v1/projects/" + other.project.String() + "/settings", bearer: other.key, body: `{"customDomain":"` + domain + `"}`}
+	}
+	a := w.refused(t, patch("auth.shop.example"), latchkey.CodeConflict)
+	golden(t, "problems/domain-taken", a.body)
+	a = w.refused(t, patch("auth.example.com"), latchkey.CodeConflict)
+	golden(t, "problems/own-domain", a.body)
+	w.ok(t, patch("auth.bank.example"), nil)
+}

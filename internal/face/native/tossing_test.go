@@ -158,3 +158,53 @@ func TestCookiesCountOnce(t *testing.T) {
 		t.Errorf("two requests count as %d", n)
 	}
 }
+
+// Attack 27: nobody logs a user out who doesn't hold their token: neither a page of
+// another site nor a cookie that was altered or made up.
+func TestAttack27LogoutCSRFAndForgedCookies(t *testing.T) {
+	t.Parallel()
+	w, b := byCookie(t, `{"approvedOrigins":["`+approved+`"],"cookies":{"sameSite":"none","partitioned":true}}`)
+	session, refresh := b.cookies[sessionCookie], b.cookies[refreshCookie]
+	own := w.own(t, b)
+	for _, path := range []string{"POST /session/logout", "POST /session/logout-others", "POST /session/logout-all", "DELETE /sessions/" + own} {
+		method, path, _ := strings.Cut(path, " ")
+		for _, origin := range foreignOrigins {
+			b.page = http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {origin}}
+			if b.refused(t, method, path, latchkey.CodeForbidden) {
+				t.Errorf("%s from %q removes cookies", path, origin)
+			}
+		}
+		forger := &browser{w: w, page: ownPage()}
+		for _, i := range []int{10, len(refresh) / 2, len(refresh) - 40, len(refresh) - 2} {
+			other := "A"
+			if refresh[i] == 'A' {
+				other = "B"
+			}
+			forger.cookies = map[string]string{
+				refreshCookie: refresh[:i] + other + refresh[i+1:], sessionCookie: strings.ToUpper(session),
+			}
+			forger.do(t, forger.call(method, path))
+		}
+	}
+	b.page = ownPage()
+	if w.own(t, b) != own {
+		t.Error("the session is gone")
+	}
+	b.ok(t, "POST", "/session/refresh")
+}
+
+// Attack 33: every answer that sets a cookie, also one that removes it, also a refusal,
+// forbids caches to keep it. Every test looks (checkCookies); here is that they see some.
+func TestAttack33AnswersWithCookiesAreNotCached(t *testing.T) {
+	t.Parallel()
+	w, b := byCookie(t, "")
+	w.clock.Move(window)
+	refresh := b.call("POST", "/session/refresh")
+	logout := b.call("POST", "/session/logout")
+	for i, c := range []call{refresh, logout, refresh} {
+		a := w.do(t, c)
+		if len(a.header["Set-Cookie"]) != 2 || a.header.Get("Cache-Control") != "no-store" || !strings.Contains(strings.Join(a.header["Vary"], ", "), "Cookie") {
+			t.Errorf("%d: %d %v", i, a.status, a.header)
+		}
+	}
+}

@@ -74,6 +74,7 @@ func newWorld(t testing.TB) *world {
 	sessions := tappedSessions{store.Sessions(), w.tap}
 	w.directory, err = directory.New(directory.Deps{
 		Projects: projects, Users: users, Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, Now: w.clock.Now,
+		PublicURL: publicURL,
 	})
 	must(t, err)
 	w.keys, err = key.New(key.Deps{Store: signing, Master: master, Terms: w.terms, Now: w.clock.Now})
