@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// leastCustom is room for the custom claims that most tokens have.
+const leastCustom = 8
+
 // latestSecond is the end of the year 9999 in Unix seconds. Beyond it times can't be written.
 const latestSecond = 253402300799
 
@@ -125,6 +128,9 @@ func (p *claimsReader) other(name string) {
 		p.bound = true
 		p.custom = append(p.custom, claimMember{name, p.object()})
 	default:
+		if p.custom == nil {
+			p.custom = make([]claimMember, 0, leastCustom)
+		}
 		p.custom = append(p.custom, claimMember{name, p.value()})
 	}
 }
@@ -219,16 +225,15 @@ func (p *claimsReader) weigh(payload string) {
 	if strings.IndexByte(payload, '\\') >= 0 {
 		n += len(payload)
 	}
-	// Append doubles: half of a list's capacity may be unused.
 	for _, list := range [][]string{c.Audience, c.AMR, c.Roles, c.Permissions, c.Scopes} {
-		n += 2 * weightString * len(list)
+		n += weightString * cap(list)
 	}
-	n += 2 * weightMember * (len(c.custom) + len(c.client))
+	n += weightMember * (cap(c.custom) + cap(c.client))
 	if c.Tenants != nil {
 		n += weightMap
 	}
 	for _, g := range c.Tenants {
-		n += 2*weightTenant + 2*weightString*(len(g.Roles)+len(g.Permissions))
+		n += 2*weightTenant + weightString*(cap(g.Roles)+cap(g.Permissions))
 	}
 	c.weight = n
 }

@@ -1,6 +1,7 @@
 package latchkey
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ const (
 
 	maxJSONMembers  = 256  // of one object
 	maxJSONElements = 1024 // of one list of strings
+	leastList       = 4    // room in a list of strings that isn't empty
 )
 
 // jsonReader reads one JSON text (RFC 8259) and refuses what parsers read differently
@@ -83,7 +85,23 @@ func (r *jsonReader) next(first bool, closing byte) bool {
 type jsonObject struct {
 	*jsonReader
 	names  []string // of the members before
+	marks  uint64   // a bit for each of them; several may share one
 	opened bool
+}
+
+// repeats reports whether a member of this name was there before. Most names have a bit
+// of their own, so that they needn't be compared with each one before.
+func (o *jsonObject) repeats(name string) bool {
+	n := len(name)
+	if n > 0 {
+		n = n*5 + int(name[0])*3 + int(name[n-1])*7
+	}
+	mark := uint64(1) << (n & 63)
+	if o.marks&mark == 0 {
+		o.marks |= mark
+		return false
+	}
+	return slices.Contains(o.names, name)
 }
 
 // member reads the name of the next member, and reports false behind the last one. A
@@ -99,12 +117,7 @@ func (o *jsonObject) member() (string, bool) {
 	}
 	name := o.str()
 	o.take(':')
-	for _, n := range o.names {
-		if n == name {
-			o.fail()
-		}
-	}
-	if len(o.names) == maxJSONMembers {
+	if o.repeats(name) || len(o.names) == maxJSONMembers {
 		o.fail()
 	}
 	o.names = append(o.names, name)
@@ -223,6 +236,9 @@ func (r *jsonReader) literal(word string) {
 func (r *jsonReader) strings() []string {
 	r.take('[')
 	list := []string{}
+	if r.peek() == '"' {
+		list = make([]string, 0, leastList) // few lists are longer
+	}
 	for first := true; !r.bad && r.next(first, ']'); first = false {
 		if len(list) == maxJSONElements {
 			r.fail()
