@@ -36,7 +36,19 @@ func main() {
 }
 
 func run(ctx context.Context, log *slog.Logger, addr, issuer, key string) error {
-	handler, verifier, err := newSite(issuer, key, log)
+	// A verifier checks session tokens without asking anybody.
+	verifier, err := latchkey.NewVerifier(latchkey.VerifierConfig{Issuer: issuer, Key: key, Logger: log})
+	if err != nil {
+		return err
+	}
+	users := site.NewUsers(site.Rounds)
+	// The users of the demo. Yours are in a database.
+	for _, u := range []site.User{{ID: "1", Email: "alice@example.com", Name: "Alice Example"}, {ID: "2", Email: "bob@example.com", Name: "Bob Example"}} {
+		if err := users.Add(u, demoPassword); err != nil {
+			return err
+		}
+	}
+	handler, err := newSite(log, issuer, key, verifier, users)
 	if err != nil {
 		return err
 	}
@@ -64,35 +76,23 @@ func run(ctx context.Context, log *slog.Logger, addr, issuer, key string) error 
 	}
 }
 
-// newSite puts the site together: a verifier checks session tokens without asking
-// anybody, a client speaks to the server, and the middleware stands in front of pages.
-func newSite(issuer, key string, log *slog.Logger) (http.Handler, *latchkey.Verifier, error) {
-	verifier, err := latchkey.NewVerifier(latchkey.VerifierConfig{Issuer: issuer, Key: key, Logger: log})
-	if err != nil {
-		return nil, nil, err
-	}
+// newSite puts the site together: a client speaks to the server, and the middleware stands
+// in front of pages.
+func newSite(log *slog.Logger, issuer, key string, verifier *latchkey.Verifier, users *site.Users) (http.Handler, error) {
 	client, err := latchkey.NewClient(latchkey.ClientConfig{Issuer: issuer, Key: key})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	sessions, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{
 		Verifier: verifier, Client: client, SignInURL: site.SignInPath, Logger: log,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	users := site.NewUsers(site.Rounds)
-	// The users of the demo. Yours are in a database.
-	for _, u := range []site.User{{ID: "1", Email: "alice@example.com", Name: "Alice Example"}, {ID: "2", Email: "bob@example.com", Name: "Bob Example"}} {
-		if err := users.Add(u, demoPassword); err != nil {
-			return nil, nil, err
-		}
-	}
-	handler, err := site.New(site.Config{
+	return site.New(site.Config{
 		Title: "Webapp", Hint: "For this demo: alice@example.com or bob@example.com with the password “" + demoPassword + "”.",
 		Sessions: sessions, Client: client, Users: users, Log: log,
 	})
-	return handler, verifier, err
 }
 
 const demoPassword = "open sesame"
