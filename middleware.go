@@ -97,6 +97,17 @@ type MiddlewareConfig struct {
 // Middlewares may be nested: an inner one of the same value asks only for what is new,
 // so a group can be Required and a route in it Require more.
 //
+// # What to know besides
+//
+// Put a handler for CORS in front: browsers ask for permission (OPTIONS) without cookies.
+// A handler that hijacks the connection, for a WebSocket, writes no cookies; a refresh in
+// such a request is made good by the next one.
+//
+// What the server answered to a refresh is remembered for 9 seconds at most, and handed to
+// requests that still carry the old cookie. With a reuse window of less than twice that
+// (the setting reuseWindow, 20s by default) a copied cookie may be used that long without
+// being noticed.
+//
 // It is safe for concurrent use. A refresh runs in a goroutine that ends after 9 seconds
 // at the latest.
 type Middleware struct {

@@ -58,6 +58,8 @@ func TestPain21Duplicates(t *testing.T) {
 		{"r-ended r-reused", 401, CodeSessionRevoked, true, "clear"},
 		{"r-ended r-junk", 401, CodeUnauthenticated, false, "tidy  r-junk"},
 		{"r-junk r-{}", 401, CodeUnauthenticated, false, ""},
+		{strings.Repeat("r", maxToken+1), 401, CodeUnauthenticated, false, ""}, // attack 36
+		{strings.Repeat("r", maxToken+1) + " r-good", 200, "", false, "save s2 r-next, tidy s2 r-next"},
 		{"r-ended r-junk r-{}", 401, CodeUnauthenticated, false, ""},
 		{"r-ended r-busy", 503, CodeUnavailable, false, "tidy  r-busy"},
 		// When the server can't be reached, the others aren't tried.

@@ -208,7 +208,7 @@ func (m *Middleware) trade(r *http.Request, tokens []string) trade {
 	var t trade
 	asked := 0
 	for i, token := range tokens {
-		if !isBearer(token) {
+		if !isBearer(token) || len(token) > maxToken {
 			t.unclear = append(t.unclear, token)
 			t.worse(noToken())
 			continue
@@ -285,10 +285,16 @@ func (m *Middleware) deviceOf(r *http.Request) *Device {
 // maxAgent is what is passed on of a user agent, in bytes. Real ones have about 200.
 const maxAgent = 512
 
+// logTrade logs what the server said: the end of a session and unreadable tokens, which
+// are what users complain of, as information; what keeps it from answering as a warning.
 func (m *Middleware) logTrade(ctx context.Context, token string, asked bool, err error) {
 	level := slog.LevelDebug
-	if err != nil && severity(err) == 2 && ctx.Err() == nil {
+	switch {
+	case err == nil || !asked || ctx.Err() != nil:
+	case severity(err) == 2:
 		level = slog.LevelWarn
+	default:
+		level = slog.LevelInfo
 	}
 	if !m.log.Enabled(ctx, level) {
 		return

@@ -37,7 +37,7 @@ func ReturnTo(r *http.Request) string {
 // localPath returns the path and query of a reference that can't leave this origin,
 // however leniently a browser, proxy or router reads it.
 func localPath(ref string) (string, bool) {
-	if len(ref) > maxReturn || !strings.HasPrefix(ref, "/") || !plainText(ref) {
+	if len(ref) > maxReturn || !strings.HasPrefix(ref, "/") || strings.HasPrefix(ref, "//") || !plainText(ref) {
 		return "", false
 	}
 	u, err := url.Parse(ref)

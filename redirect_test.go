@@ -28,6 +28,8 @@ func TestAttack35ReturnTo(t *testing.T) {
 		"":                              "/",
 		"account":                       "/",
 		"?x":                            "/",
+		"//":                            "/",
+		"//?x":                          "/",
 		"//evil.example":                "/",
 		"///evil.example":               "/",
 		"////evil.example":              "/",
@@ -106,7 +108,7 @@ func TestAttack35ReturnTo(t *testing.T) {
 }
 
 func FuzzReturnTo(f *testing.F) {
-	for _, seed := range []string{"/", "/a?b", "//x", "/\\x", "/%2f%2fx", "/..//x", "/\u3002", "/a%00", "/x?%zz", "javascript:x"} {
+	for _, seed := range []string{"/", "//", "/a?b", "//x", "/\\x", "/%2f%2fx", "/..//x", "/\u3002", "/a%00", "/x?%zz", "javascript:x"} {
 		f.Add(seed)
 	}
 	site, _ := url.Parse("https://example.com/sign-in")
