@@ -1,7 +1,6 @@
 package latchkey
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -94,19 +93,19 @@ func (c *VerifierConfig) check() []error {
 	var problems []error
 	problems = appendError(problems, checkAddress("Issuer", c.Issuer))
 	if c.Audience == "" {
-		problems = append(problems, errors.New("Audience: it is missing, and Issuer doesn't end with a project id"))
+		problems = append(problems, fmt.Errorf("%s: it is missing, and Issuer doesn't end with a project id", "Audience"))
 	}
 	if c.ClockSkew > maxClockSkew {
 		problems = append(problems, fmt.Errorf("ClockSkew: at most %v is possible", maxClockSkew))
 	}
 	if c.MaxSilence < 0 {
-		problems = append(problems, errors.New("MaxSilence: it is negative"))
+		problems = append(problems, fmt.Errorf("%s: it is negative", "MaxSilence"))
 	}
 	if c.Key != "" && c.Revocations != nil {
-		problems = append(problems, errors.New("Key and Revocations: one of them is enough"))
+		problems = append(problems, fmt.Errorf("%s: one of them is enough", "Key and Revocations"))
 	}
 	if c.Keys != nil && c.Keys.url != "" && hostOf(c.Keys.url) != hostOf(c.Issuer) {
-		problems = append(problems, errors.New("Keys: the key set isn't on the issuer's host"))
+		problems = append(problems, fmt.Errorf("%s: the key set isn't on the issuer's host", "Keys"))
 	}
 	return problems
 }
