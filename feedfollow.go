@@ -13,6 +13,7 @@ import (
 const (
 	firstPause   = time.Second // the pause after the first failure is at most this; the server may name another
 	shortPause   = 100 * time.Millisecond
+	goodStream   = time.Minute // a stream that lasted so long ended because its time was over
 	longestPause = 30 * time.Second
 	keyPause     = 30 * time.Second // after a refusal of the key: at least this, at most twice
 
@@ -55,6 +56,7 @@ func newFollower(r *Revocations) *follower {
 
 func (f *follower) run(ctx context.Context) {
 	for {
+		begin := f.now()
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
 			return
@@ -62,8 +64,11 @@ func (f *follower) run(ctx context.Context) {
 		wait := time.Duration(0)
 		switch {
 		case errors.Is(err, errTryToStream):
+		case errors.Is(err, errEnded) && f.now().Sub(begin) >= goodStream:
+			// The server ends streams now and then. Whatever is revoked until the next
+			// one is heard that much later.
+			wait = rand.N(shortPause)
 		case errors.Is(err, errEnded):
-			// The server ends streams now and then, and so does a restart of it.
 			wait = f.delay(err)
 		default:
 			f.failed(err)

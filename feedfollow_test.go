@@ -154,6 +154,23 @@ func TestStreamsThatEndAtOnce(t *testing.T) {
 	})
 }
 
+// A stream whose time was over is followed by the next one before anybody could notice.
+func TestTheNextStreamFollowsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFeedServer(t)
+		r := s.client()
+		runFeed(t, r)
+		pass(15 * time.Minute)
+		s.with(func() { close(s.end); s.end = make(chan struct{}) })
+		pass(time.Millisecond)
+		s.revoke("session", "ses_1")
+		pass(shortPause)
+		if got := r.Status(); !r.revoked("ses_1") || got.Reconnects != 1 {
+			t.Errorf("%v after the end of the stream a revocation isn't known: %+v", shortPause, got)
+		}
+	})
+}
+
 // A connection that the server closes without an answer is a failure, and no stream that
 // ended in good order.
 func TestConnectionClosedWithoutAnAnswer(t *testing.T) {
