@@ -93,7 +93,7 @@ func (s *stream) run(ctx context.Context) error {
 			return nil
 		case <-ready:
 		case <-beat.C:
-			s.alive()
+			s.live = s.alive() || s.live
 		case <-prove.C:
 			switch fault.KindOf(s.prove(ctx)) {
 			case fault.Unauthenticated, fault.Forbidden:
