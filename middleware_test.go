@@ -204,8 +204,8 @@ func TestMiddlewareErrorHandler(t *testing.T) {
 	}
 }
 
-// Tokens are in no log, no error and no printed context.
-func TestMiddlewareCanary(t *testing.T) {
+// Attack 40: tokens are in no log, no error and no printed context.
+func TestAttack40MiddlewareLeaks(t *testing.T) {
 	k := newRig(t)
 	const canary = "canary-7b1e"
 	k.bad("s"+canary, ReasonExpired)
@@ -241,5 +241,34 @@ func TestMiddlewareCanary(t *testing.T) {
 	}
 	if !strings.Contains(k.log.String(), "token="+shortDigest("r"+canary)) {
 		t.Errorf("the log tells nothing of the refresh:\n%s", k.log.String())
+	}
+}
+
+// Attack 37: one verdict serves many requests, and none sees what another made of it.
+func TestAttack37RefusalsAreIsolated(t *testing.T) {
+	k := newRig(t)
+	k.refuses(terminal(CodeSessionRevoked))
+	spoil := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, _ := RefusalFromContext(r.Context())
+		f.Detail, f.Code, f.Terminal = "spoiled by "+r.URL.Path, "spoiled", false
+		f.Write(w, r)
+	})
+	paths := 0
+	request := func() *http.Request { paths++; return visitor("GET", fmt.Sprint("/", paths), "r1") }
+	requests := make(chan *http.Request, 24)
+	for range 24 {
+		requests <- request()
+	}
+	k.together(12, k.m.Optional(spoil), func() *http.Request { return <-requests })
+	ids := map[string]bool{}
+	for _, w := range k.together(12, k.m.Required(seen), func() *http.Request { return <-requests }) {
+		p := k.refused(w, 401, CodeSessionRevoked, true, "clear")
+		if strings.Contains(p.Detail, "spoiled") || ids[p.RequestID] {
+			t.Errorf("%+v", p)
+		}
+		ids[p.RequestID] = true
+	}
+	if k.questions() != 1 {
+		t.Errorf("asked %d times", k.questions())
 	}
 }
