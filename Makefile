@@ -67,10 +67,11 @@ e2e: ## the built binary as a black box, checked by a JWT library in another lan
 	@$(MAKE) --no-print-directory browser
 
 # A module of its own keeps the browser driver's dependencies out of the product's go.mod.
+# Its tests wait more than they compute, so that more of them run at a time.
 .PHONY: browser
 browser: ## the examples and the cookies in a real browser; part of e2e
 	@echo "==> e2e: a real browser"
-	@cd e2e/browser && $(GO) test -vet=off -timeout $(TIMEOUT) ./...
+	@cd e2e/browser && $(GO) test -vet=off -parallel 4 -timeout $(TIMEOUT) ./...
 
 .PHONY: test-long
 test-long: ## the heavy suites in their long modes; up to an hour per package

@@ -2,7 +2,6 @@ package browser
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -11,12 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/examples/webapp/site"
+	"github.com/latchkey-dev/latchkey/vault"
 )
 
 // app is the example web application at an origin, on a server of its own.
@@ -36,6 +37,7 @@ type app struct {
 type arrangement struct {
 	origin   string
 	cookies  latchkey.CookieConfig
+	vault    bool // tokens stay on the application's server
 	settings latchkey.SettingsPatch
 }
 
@@ -89,10 +91,17 @@ func (a *app) start(o arrangement) {
 		Now: func() time.Time { return time.Now().Add(time.Duration(a.ahead.Load())) },
 	})
 	must(err)
-	middleware, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{
+	c := latchkey.MiddlewareConfig{
 		Verifier: a.verifier, Client: a.client, Cookies: o.cookies, SignInURL: site.SignInPath,
 		Now: func() time.Time { return time.Now().Add(time.Duration(a.later.Load())) },
-	})
+	}
+	if o.vault {
+		entries := memstore.New()
+		w.t.Cleanup(entries.StopCleanup)
+		c.Tokens, err = vault.New(vault.Config{Entries: entries, Keys: []string{strings.Repeat("0f", 32)}})
+		must(err)
+	}
+	middleware, err := latchkey.NewMiddleware(c)
 	must(err)
 	users := site.NewUsers(1)
 	must(users.Add(site.User{ID: "1", Email: email, Name: "Alice Example"}, password))
@@ -126,6 +135,7 @@ func (a *app) signIn(b *tab) string {
 // state is what the page's script learns of the session.
 type state struct {
 	Token, Session, Note string
+	IssuedAt, ExpiresAt  time.Time
 }
 
 // state asks for the state as the page's script does, and fails the test unless the
@@ -174,23 +184,15 @@ func count(rules []string, rule string) int {
 func (a *app) sessionCookie() string { return a.prefix + "DS" }
 func (a *app) refreshCookie() string { return a.prefix + "DSR" }
 
-// expire makes the session token in the browser run out, by the application's clock. It
-// waits until the token is old enough that the next one will last for a while, since the
-// clock stays ahead until settle.
-func (a *app) expire(p *profile) {
+// expire makes the session token run out, by the application's clock. It waits until the
+// token is old enough that the next one will last for a while, since the clock stays ahead
+// until settle.
+func (a *app) expire(b *tab) {
 	a.w.t.Helper()
 	const lasting = 5 * time.Second
-	var issued, expires time.Time
-	for _, c := range p.cookies() {
-		if c.Name == a.sessionCookie() && strings.Count(c.Value, ".") == 2 {
-			issued, expires = lifetime(a.w, c.Value)
-		}
-	}
-	if issued.IsZero() {
-		a.w.t.Fatal("there is no session token to expire")
-	}
-	a.w.await("the session token is old enough", func() bool { return time.Since(issued) > lasting })
-	a.ahead.Store(int64(time.Until(expires) + 100*time.Millisecond))
+	held := a.state(b)
+	a.w.await("the session token is old enough", func() bool { return time.Since(held.IssuedAt) > lasting })
+	a.ahead.Store(int64(time.Until(held.ExpiresAt) + 100*time.Millisecond))
 }
 
 // forget lets a minute pass for what the middleware remembers: the answer to a refresh, for
@@ -199,24 +201,6 @@ func (a *app) forget() { a.later.Add(int64(time.Minute)) }
 
 // settle puts the clock right again.
 func (a *app) settle() { a.ahead.Store(0) }
-
-// lifetime reads when a JWT was issued and when it expires.
-func lifetime(w *world, token string) (issued, expires time.Time) {
-	w.t.Helper()
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		w.t.Fatal("a cookie holds no JWT")
-	}
-	var said struct{ IAT, EXP int64 }
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err == nil {
-		err = json.Unmarshal(text, &said)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return time.Unix(said.IAT, 0), time.Unix(said.EXP, 0)
-}
 
 // fill types into fields.
 func (b *tab) fill(fields map[string]string) {

@@ -62,40 +62,44 @@ func TestForeignPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.profile()
-	for name, c := range map[string]struct {
-		sameSite, from string
-		comes          bool // whether cookies come with a form
-	}{
-		"another site": {"", "https://evil.example.net", false},
-		"another site, cookies that go everywhere":     {"none", "https://evil.example.net", true},
-		"a sibling host, where Strict doesn't help":    {"", "https://other.example.test", true},
-		"the same host without TLS, which isn't ours":  {"none", "http://app.example.test", true},
-		"a frame without an origin, on a sibling host": {"none", "https://frame.example.test", true},
+	type foreigner struct {
+		origin string
+		comes  bool // whether cookies come with its form
+	}
+	for sameSite, foreigners := range map[string][]foreigner{
+		// Strict, the default: nothing comes from another site, but a sibling host is the
+		// same site.
+		"": {{"https://evil.example.net", false}, {"https://other.example.test", true}},
+		// Cookies that go everywhere. The same host without TLS isn't ours, and the page
+		// of a sandbox has no origin at all.
+		"none": {{"https://evil.example.net", true}, {"http://app.example.test", true}, {"https://sandbox.example.test", true}},
 	} {
-		a := w.app(arrangement{origin: "https://app.example.test", cookies: latchkey.CookieConfig{SameSite: c.sameSite}})
+		a := w.app(arrangement{origin: "https://app.example.test", cookies: latchkey.CookieConfig{SameSite: sameSite}})
 		log := &watch{next: a.handler}
 		w.site(a.origin, log)
 		b := p.tab()
 		sid := a.signIn(b)
-		log.find("")
-		for _, path := range []string{"/sign-out", "/sign-out-everywhere", "/live/revoke", "/live/note", "/account/sessions/" + sid + "/end"} {
-			a.attack(b, c.from, path)
-			for _, got := range log.find("POST " + path) {
-				if got.status != http.StatusForbidden {
-					t.Errorf("%s: %s with %d cookies is answered %d", name, got.what, got.cookies, got.status)
+		for _, from := range foreigners {
+			log.find("")
+			for _, path := range []string{"/sign-out", "/sign-out-everywhere", "/live/revoke", "/live/note", "/account/sessions/" + sid + "/end"} {
+				a.attack(b, from.origin, path)
+				for _, got := range log.find("POST " + path) {
+					if got.status != http.StatusForbidden {
+						t.Errorf("%s: %s with %d cookies is answered %d", from.origin, got.what, got.cookies, got.status)
+					}
 				}
 			}
-		}
-		// What was tried did arrive, with cookies where there is nothing to stop them.
-		b.open(w.site(c.from, page(`<form method="post" action="`+a.origin+`/sign-out"><button>go</button></form>`, nil)))
-		b.follow("button")
-		arrived := log.find("POST /sign-out")
-		if len(arrived) != 1 || arrived[0].cookies > 0 != c.comes {
-			t.Errorf("%s: a form arrives as %+v, want cookies: %v", name, arrived, c.comes)
-		}
-		b.open(a.origin + "/")
-		if got := a.state(b); got.Session != sid || got.Note != "" {
-			t.Errorf("%s: afterwards the session is %+v", name, got)
+			// What was tried did arrive, with cookies where there is nothing to stop them.
+			b.open(w.site(from.origin, page(`<form method="post" action="`+a.origin+`/sign-out"><button>go</button></form>`, nil)))
+			b.follow("button")
+			arrived := log.find("POST /sign-out")
+			if len(arrived) != 1 || arrived[0].cookies > 0 != from.comes {
+				t.Errorf("%s: a form arrives as %+v, want cookies: %v", from.origin, arrived, from.comes)
+			}
+			b.open(a.origin + "/")
+			if got := a.state(b); got.Session != sid || got.Note != "" {
+				t.Errorf("%s: afterwards the session is %+v", from.origin, got)
+			}
 		}
 		p.clear()
 	}
@@ -106,7 +110,7 @@ func (a *app) attack(b *tab, from, path string) {
 	a.w.t.Helper()
 	target := a.origin + path
 	sandbox := ""
-	if strings.Contains(from, "frame.") {
+	if strings.Contains(from, "sandbox.") {
 		sandbox = "sandbox allow-forms allow-scripts allow-top-navigation" // its origin is null
 	}
 	b.open(a.w.site(from, page(fmt.Sprintf(`

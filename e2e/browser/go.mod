@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/latchkey-dev/latchkey => ../..
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/latchkey-dev/latchkey v0.0.0

@@ -23,36 +23,10 @@ type server struct {
 // server starts latchkey dev as a process of its own, and stops it with the test.
 func (w *world) server() *server {
 	w.t.Helper()
-	ready, logged := filepath.Join(w.t.TempDir(), "ready"), filepath.Join(w.t.TempDir(), "log")
-	log, err := os.Create(logged)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(binary, "dev", "--addr", "127.0.0.1:0", "--ready-file", ready)
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		cmd.Wait() // its error says no more than ProcessState
-		close(exited)
-	}()
-	w.t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		<-exited
-		if said, _ := os.ReadFile(logged); !cmd.ProcessState.Success() || w.t.Failed() {
-			w.t.Logf("the server ended with %v; its log:\n%s", cmd.ProcessState, said)
-		}
-	})
+	ready := filepath.Join(w.t.TempDir(), "ready")
+	p := w.start(nil, binary, "dev", "--addr", "127.0.0.1:0", "--ready-file", ready)
 	s := &server{}
-	w.await("the server is ready", func() bool {
-		select {
-		case <-exited:
-			w.t.Fatalf("the server ended with %v", cmd.ProcessState)
-		default:
-		}
+	p.await("is ready", func() bool {
 		content, err := os.ReadFile(ready)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false
@@ -66,6 +40,66 @@ func (w *world) server() *server {
 		return true
 	})
 	return s
+}
+
+// process is a program that runs until the test ends.
+type process struct {
+	w      *world
+	cmd    *exec.Cmd
+	log    string // file of its standard error
+	exited chan struct{}
+}
+
+// start starts a program with more environment. It is asked to end with the test, and has
+// to do so in order.
+func (w *world) start(env []string, command string, args ...string) *process {
+	w.t.Helper()
+	p := &process{w: w, cmd: exec.Command(command, args...), log: filepath.Join(w.t.TempDir(), "log"), exited: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer log.Close()
+	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), env...), log
+	if err := p.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() {
+		p.cmd.Wait() // its error says no more than ProcessState
+		close(p.exited)
+	}()
+	w.t.Cleanup(func() {
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		<-p.exited
+		if !p.cmd.ProcessState.Success() {
+			w.t.Errorf("%s ended with %v", command, p.cmd.ProcessState)
+		}
+		if w.t.Failed() {
+			w.t.Logf("the log of %s:\n%s", command, p.said())
+		}
+	})
+	return p
+}
+
+func (p *process) said() string {
+	said, err := os.ReadFile(p.log)
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	return string(said)
+}
+
+// await waits for what a running program does.
+func (p *process) await(what string, done func() bool) {
+	p.w.t.Helper()
+	p.w.await(p.cmd.Path+" "+what, func() bool {
+		select {
+		case <-p.exited:
+			p.w.t.Fatalf("%s ended with %v before it %s", p.cmd.Path, p.cmd.ProcessState, what)
+		default:
+		}
+		return done()
+	})
 }
 
 // TestReferencePage: the API's page works under its own content security policy. A
