@@ -138,7 +138,7 @@ func NewRevocations(c RevocationsConfig) (*Revocations, error) {
 		problems = append(problems, err)
 	}
 	if !isKey(c.Key) {
-		problems = append(problems, errors.New("Key isn't a key of a project (lk_verify_… or lk_mgmt_…)"))
+		problems = append(problems, errors.New("the Key isn't a key of a project (lk_verify_… or lk_mgmt_…)"))
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("latchkey: revocations: %w", errors.Join(problems...))

@@ -69,7 +69,6 @@ type world struct {
 	log   *lines
 	p     id.Project
 	user  id.User
-	told  atomic.Int64
 }
 
 // lines is a log.
