@@ -72,7 +72,7 @@ func (m *metricsText) feed(s FeedStatus) {
 		complete = 1
 	}
 	m.metric("feed_complete", "gauge", "1 when all revocations that matter are known.", complete)
-	m.metric("feed_lag_seconds", "gauge", "Time from a revocation to its arrival here, of the last one.", s.Lag.Seconds())
+	m.metric("feed_lag_seconds", "gauge", "Longest time from a revocation to its arrival here in the last minute.", s.Lag.Seconds())
 	m.metric("feed_silence_seconds", "gauge", "Time since anything was heard from the revocation feed.", s.Silence.Seconds())
 	m.metric("feed_entries", "gauge", "Revocations that still matter.", float64(s.Entries))
 	m.metric("feed_reconnects_total", "counter", "Connections to the revocation feed after the first.", float64(s.Reconnects))

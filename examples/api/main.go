@@ -42,7 +42,7 @@ func run(ctx context.Context, log *slog.Logger, addr, issuer, key string) error 
 	if err != nil {
 		return err
 	}
-	handler, err := newAPI(issuer, verifier)
+	handler, err := newAPI(verifier)
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,10 @@ func run(ctx context.Context, log *slog.Logger, addr, issuer, key string) error 
 }
 
 // newAPI is the service. Each route says what it asks of a session.
-func newAPI(issuer string, verifier *latchkey.Verifier) (http.Handler, error) {
-	// Without a key the client can do nothing that the caller's own token can't.
-	client, err := latchkey.NewClient(latchkey.ClientConfig{Issuer: issuer})
-	if err != nil {
-		return nil, err
-	}
-	auth, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{Verifier: verifier, Client: client, Tokens: headerOnly{}})
+func newAPI(verifier *latchkey.Verifier) (http.Handler, error) {
+	// Callers send their token in the Authorization header. A cookie that a browser sends by
+	// itself doesn't count here.
+	auth, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{Verifier: verifier, HeaderOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -92,18 +89,6 @@ func newAPI(issuer string, verifier *latchkey.Verifier) (http.Handler, error) {
 	mux.Handle("POST /payments", careful(http.HandlerFunc(pay)))
 	return mux, nil
 }
-
-// headerOnly is a latchkey.TokenStore without tokens: callers send theirs themselves, in
-// the Authorization header. A cookie that a browser sends by itself doesn't count here.
-type headerOnly struct{}
-
-func (headerOnly) Load(*http.Request) (latchkey.HeldTokens, error) { return latchkey.HeldTokens{}, nil }
-
-func (headerOnly) Save(http.ResponseWriter, *http.Request, latchkey.TokenSet) error { return nil }
-
-func (headerOnly) Clear(http.ResponseWriter, *http.Request) error { return nil }
-
-func (headerOnly) Tidy(http.ResponseWriter, *http.Request, string, string) error { return nil }
 
 // caller is what the token says of who calls.
 type caller struct {

@@ -47,7 +47,7 @@ func TestRoutes(t *testing.T) {
 		"a payment without the feed":     {"POST /payments", password, alone, 503, ""},
 		"all else without the feed":      {"GET /me", password, alone, 200, ""},
 	} {
-		api, err := newAPI(issuer.URL(), c.verifier)
+		api, err := newAPI(c.verifier)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestRoutes(t *testing.T) {
 func TestTimePasses(t *testing.T) {
 	t.Parallel()
 	issuer := latchkeytest.NewIssuer(t)
-	api, err := newAPI(issuer.URL(), issuer.Verifier())
+	api, err := newAPI(issuer.Verifier())
 	if err != nil {
 		t.Fatal(err)
 	}
