@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/latchkey-dev/latchkey/examples/webapp/site"
 )
 
@@ -74,5 +76,38 @@ func (w *world) visit(b *tab, origin string) {
 		if page := b.open(origin + path); page.Status != http.StatusOK || page.URL != origin+path {
 			w.t.Errorf("%s: %s is %s, which answers %d", origin, path, page.URL, page.Status)
 		}
+	}
+}
+
+// TestPages: every page of the example fits narrow and wide screens, and keeps to its own
+// content security policy.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.app(arrangement{origin: "https://app.example.test"})
+	b := w.profile().tab()
+	complaints := b.console()
+	check := func(paths ...string) {
+		t.Helper()
+		for _, width := range []int64{320, 1280} {
+			b.do("choosing a screen", chromedp.EmulateViewport(width, 800, chromedp.EmulateMobile))
+			for _, path := range paths {
+				if page := b.open(a.origin + path); page.Status != http.StatusOK || page.URL != a.origin+path {
+					t.Errorf("%s is %s, which answers %d", path, page.URL, page.Status)
+				}
+				if wide := result[int64](b, `() => document.documentElement.scrollWidth`); wide > width {
+					t.Errorf("%s is %d pixels wide on a screen of %d", path, wide, width)
+				}
+				if unnamed := result[int](b, `() => [...document.querySelectorAll("input:not([type=hidden])")].filter(i => !i.labels.length).length`); unnamed > 0 {
+					t.Errorf("%s has %d fields without a label", path, unnamed)
+				}
+			}
+		}
+	}
+	check("/", "/sign-in")
+	a.signIn(b)
+	check("/", "/account", "/live")
+	if said := complaints(); len(said) > 0 {
+		t.Errorf("the browser complains: %q", said)
 	}
 }

@@ -105,8 +105,8 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestTossedCookies: cookies of our names that somebody else left or planted sign nobody
-// out and nobody in. Those that can take the place of ours are removed.
+// TestTossedCookies: tokens of a session that is over, left or planted beside the good
+// ones, sign nobody out. Those that can take the place of ours are removed.
 func TestTossedCookies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -128,14 +128,21 @@ func TestTossedCookies(t *testing.T) {
 		p := w.profile()
 		b := p.tab()
 		sid := a.signIn(b)
-		p.tab().open(w.site(c.planter, sets("DS=junk; "+c.attributes, "DSR=junk; "+c.attributes)))
+		old, err := a.client.CreateSession(t.Context(), latchkey.SignInRequest{User: latchkey.UserNamed(email), AMR: []string{"pwd"}})
+		if err == nil {
+			_, err = a.client.RevokeSession(t.Context(), old.Session.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.tab().open(w.site(c.planter, sets("DS="+old.SessionToken+"; "+c.attributes, "DSR="+old.RefreshToken+"; "+c.attributes)))
 		w.site(c.origin, a.handler) // the planter may have been there
 		if got := a.state(b); got.Session != sid {
-			t.Errorf("%s: beside junk the session is %s, want %s", name, got.Session, sid)
+			t.Errorf("%s: beside old tokens the session is %s, want %s", name, got.Session, sid)
 		}
 		a.expire(b)
 		if got := a.state(b); got.Session != sid {
-			t.Errorf("%s: after a refresh beside junk the session is %s, want %s", name, got.Session, sid)
+			t.Errorf("%s: after a refresh beside old tokens the session is %s, want %s", name, got.Session, sid)
 		}
 		a.settle()
 		for _, of := range []string{"DS", "DSR"} {

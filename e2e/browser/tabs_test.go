@@ -126,7 +126,14 @@ func TestSignOut(t *testing.T) {
 			t.Errorf("%s: the server says %+v, %v", origin, session, err)
 		}
 
-		first.do("going back", chromedp.NavigateBack())
+		left := result[string](first, `() => location.href`)
+		result[any](first, `() => { history.back() }`)
+		// A page that comes out of the browser's memory isn't loaded again: only its
+		// address tells.
+		w.await("the browser has gone back", func() bool {
+			at, err := script[string](first, `() => location.href`)
+			return err == nil && at != left
+		})
 		shown := result[string](first, `() => location.pathname + " " + document.body.innerText`)
 		if !strings.HasPrefix(shown, "/sign-in ") || strings.Contains(shown, email) || strings.Contains(shown, "Alice") {
 			t.Errorf("%s: going back after signing out shows %s", origin, shown)
