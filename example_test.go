@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -305,4 +306,24 @@ func ExampleDoctor() {
 		}
 	}
 	// Output: The cookies are for localhost alone; requests to 127.0.0.1 don't carry them.
+}
+
+// Behind a proxy that writes the user's address into X-Real-IP, over whatever is there.
+func ExampleMiddlewareConfig_proxy() {
+	t := &pretended{}
+	defer t.end()
+	server := latchkeytest.NewIssuer(t)
+	verifier, client := server.Verifier(), server.Client()
+	fromProxy := func(r *http.Request) netip.Addr {
+		addr, _ := netip.ParseAddr(r.Header.Get("X-Real-IP")) // unknown when it is none
+		return addr
+	}
+
+	sessions, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{
+		Verifier: verifier, Client: client, SignInURL: "/sign-in",
+		Cookies:  latchkey.CookieConfig{AlwaysSecure: true},
+		ClientIP: fromProxy,
+	})
+	fmt.Println(sessions != nil, err)
+	// Output: true <nil>
 }

@@ -13,9 +13,10 @@ globalThis.crypto ??= webcrypto
 const { createRemoteJWKSet, jwtVerify } = await import('jose')
 
 const [issuer, audience] = process.argv.slice(2)
+const token = (await text(process.stdin)).trim()
 const keys = createRemoteJWKSet(new URL(issuer + '/.well-known/jwks.json'))
 try {
-  const { protectedHeader, payload } = await jwtVerify((await text(process.stdin)).trim(), keys, {
+  const { protectedHeader, payload } = await jwtVerify(token, keys, {
     issuer,
     audience,
     typ: 'at+jwt',

@@ -87,3 +87,27 @@ func (w *world) runApp(program, addr string, env ...string) {
 		return res.StatusCode == http.StatusOK
 	})
 }
+
+// TestLocalhostPage does what docs/localhost.md tells: the doctor has nothing against
+// localhost, and says what is wrong with calling another name of this machine.
+func TestLocalhostPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	blocks := shellBlocks(t, "localhost.md")
+	if len(blocks) != 2 {
+		t.Fatalf("the page has other commands than this test knows: %q", blocks)
+	}
+	environment := "export ISSUER=" + w.start("dev", "--addr", "127.0.0.1:0").ready.Issuer + "\n"
+	good := w.bash(environment + blocks[0])
+	for _, want := range []string{"DS=…; Path=/; HttpOnly; SameSite=Strict", "without Secure, prefix"} {
+		if !strings.Contains(good, want) {
+			t.Errorf("the doctor doesn't say %q:\n%s", want, good)
+		}
+	}
+	bad := w.bash(environment + "if " + blocks[1] + "then echo nothing is wrong; else echo status $?; fi")
+	for _, want := range []string{"requests to 127.0.0.1 don't carry them", "status 1\n"} {
+		if !strings.Contains(bad, want) {
+			t.Errorf("the doctor doesn't say %q:\n%s", want, bad)
+		}
+	}
+}
