@@ -46,6 +46,7 @@ func TestAttack42StoreFails(t *testing.T) {
 		}
 		w.spy.broken.Store(false)
 		<-wait
+		synctest.Wait() // what is handed out is handed out before it is reported
 		w.gets(s, 1)
 		if !w.hub.Fresh() || !strings.Contains(w.log.take(), "can be read again") {
 			t.Error("not fresh again")
