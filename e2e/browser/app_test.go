@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -29,6 +30,7 @@ type app struct {
 	verifier *latchkey.Verifier
 	handler  http.Handler
 	prefix   string       // of the cookies' names
+	outage   atomic.Bool  // no new request of the application reaches the server
 	ahead    atomic.Int64 // by how many nanoseconds the verifier's clock is ahead; see expire
 	later    atomic.Int64 // and that of the middleware; see forget
 }
@@ -80,14 +82,15 @@ func (a *app) start(o arrangement) {
 		a.prefix = "__Host-Http-"
 	}
 	var err error
-	a.client, err = latchkey.NewClient(latchkey.ClientConfig{Issuer: a.server.Issuer, Key: a.server.ManagementKey})
+	network := &http.Client{Transport: a}
+	a.client, err = latchkey.NewClient(latchkey.ClientConfig{Issuer: a.server.Issuer, Key: a.server.ManagementKey, HTTPClient: network})
 	must(err)
 	if o.settings != nil {
 		_, err = a.client.ChangeSettings(w.t.Context(), o.settings)
 		must(err)
 	}
 	a.verifier, err = latchkey.NewVerifier(latchkey.VerifierConfig{
-		Issuer: a.server.Issuer, Key: a.server.VerifyKey, ClockSkew: -1, // see expire
+		Issuer: a.server.Issuer, Key: a.server.VerifyKey, HTTPClient: network, ClockSkew: -1, // see expire
 		Now: func() time.Time { return time.Now().Add(time.Duration(a.ahead.Load())) },
 	})
 	must(err)
@@ -119,6 +122,14 @@ func (a *app) start(o arrangement) {
 		<-ended
 	})
 	w.await("the application follows the revocation feed", func() bool { return a.verifier.Status().Feed.Complete })
+}
+
+// RoundTrip is the application's way to the server.
+func (a *app) RoundTrip(r *http.Request) (*http.Response, error) {
+	if a.outage.Load() {
+		return nil, errors.New("an outage")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // signIn signs in as a person does, and returns the session's id.

@@ -66,20 +66,24 @@ func TestForeignPages(t *testing.T) {
 		origin string
 		comes  bool // whether cookies come with its form
 	}
-	for sameSite, foreigners := range map[string][]foreigner{
+	for _, c := range []struct {
+		origin, sameSite string
+		foreigners       []foreigner
+	}{
 		// Strict, the default: nothing comes from another site, but a sibling host is the
 		// same site.
-		"": {{"https://evil.example.net", false}, {"https://other.example.test", true}},
+		{"https://app.example.test", "", []foreigner{{"https://evil.example.net", false}, {"https://other.example.test", true}}},
 		// Cookies that go everywhere. The same host without TLS isn't ours, and the page
 		// of a sandbox has no origin at all.
-		"none": {{"https://evil.example.net", true}, {"http://app.example.test", true}, {"https://sandbox.example.test", true}},
+		{"https://app.example.test", "none", []foreigner{{"https://evil.example.net", true}, {"http://app.example.test", true}, {"https://sandbox.example.test", true}}},
+		{"http://localhost", "", []foreigner{{"https://evil.example.net", false}, {"http://127.0.0.1", false}}},
 	} {
-		a := w.app(arrangement{origin: "https://app.example.test", cookies: latchkey.CookieConfig{SameSite: sameSite}})
+		a := w.app(arrangement{origin: c.origin, cookies: latchkey.CookieConfig{SameSite: c.sameSite}})
 		log := &watch{next: a.handler}
-		w.site(a.origin, log)
+		w.site(c.origin, log)
 		b := p.tab()
 		sid := a.signIn(b)
-		for _, from := range foreigners {
+		for _, from := range c.foreigners {
 			log.find("")
 			for _, path := range []string{"/sign-out", "/sign-out-everywhere", "/live/revoke", "/live/note", "/account/sessions/" + sid + "/end"} {
 				a.attack(b, from.origin, path)
