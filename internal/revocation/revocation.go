@@ -102,6 +102,16 @@ func (e Entry) NotBefore(last time.Time) Entry {
 	return e
 }
 
+// Behind returns the entry as it has to be while the store's clock is behind latest, an
+// instant that it has shown before: tokens from before the clock was set back say that
+// they were minted later than now, and live on as if they were.
+func (e Entry) Behind(latest time.Time) Entry {
+	if late := latest.Sub(e.At); late > 0 {
+		e.At, e.Until = latest, e.Until.Add(late)
+	}
+	return e
+}
+
 // Store keeps the entries that the other verbs of a store write.
 type Store interface {
 	// After returns at most limit entries of all projects with a greater Seq,

@@ -53,6 +53,10 @@ type Verdict struct {
 	At         time.Time     // when it was decided, by the store's clock
 	Age        time.Duration // since the last rotation
 	RetryAfter time.Duration // Limited: when the next rotation is allowed
+
+	// Behind is how far the store's clock is behind an instant that it has shown
+	// before. It is the store's to say, not Decide's; zero unless the clock was set back.
+	Behind time.Duration
 }
 
 // Issues reports whether the verdict hands out tokens.

@@ -26,16 +26,17 @@ func (p *project) refreshExpiry(row session.Row) time.Time {
 	return row.ExpiresAt().Truncate(time.Second)
 }
 
-// mint makes the tokens of a row at a time of the store's clock. held is the refresh
+// mint makes the tokens of a row at a time of the store's clock, which is behind (see
+// session.Verdict). held is the refresh
 // token that the client holds afterwards: with session.Read the one that it presented.
 // A session token that named the newest would confirm, once it is seen again, a token
 // that the client never got.
-func (p *project) mint(row session.Row, rule session.Rule, at time.Time, held id.Refresh) (Set, error) {
+func (p *project) mint(row session.Row, rule session.Rule, at time.Time, behind time.Duration, held id.Refresh) (Set, error) {
 	set := Set{Row: row, Rule: rule, At: at, RefreshExpiresAt: p.refreshExpiry(row)}
 	// Tokens never outlive the session. Whole seconds, as the claim has them.
 	set.SessionExpiresAt = earlier(at.Add(p.policy.SessionTokenTTL), row.ExpiresAt()).Truncate(time.Second)
 	audience := p.audience(row.Audience)
-	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, audience, at, held, set))
+	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, audience, at.Add(behind), held, set))
 	if err != nil {
 		return Set{}, tooLarge("session token", err, row)
 	}
@@ -147,7 +148,8 @@ func (w *writer) members(object json.RawMessage) {
 	}
 }
 
-func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, held id.Refresh, set Set) []byte {
+func (p *project) sessionClaims(row session.Row, audience []byte, state time.Time, held id.Refresh, set Set) []byte {
+	at := set.At
 	var w writer
 	w.Grow(1024)
 	w.raw("iss", p.issuer)
@@ -171,7 +173,7 @@ func (p *project) sessionClaims(row session.Row, audience []byte, at time.Time, 
 	// What the store said at this instant, by its clock. Verifiers compare it with the
 	// instants of the revocation feed: whole seconds, as iat has them, couldn't tell a
 	// token from before a change from one of the same second after it.
-	w.int("epc", at.UnixMilli())
+	w.int("epc", state.UnixMilli())
 	w.custom(row)
 	w.WriteByte('}')
 	return w.Bytes()

@@ -56,7 +56,7 @@ func (s *Service) Refresh(ctx context.Context, in Presentation, readOnly bool) (
 	if d.Rule == session.Read {
 		held = d.presented
 	}
-	set, err = d.project.mint(d.row, d.Rule, d.At, held)
+	set, err = d.project.mint(d.row, d.Rule, d.At, d.Behind, held)
 	return set, true, err
 }
 

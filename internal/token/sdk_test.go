@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
@@ -77,5 +78,35 @@ func compare(t *testing.T, w *world, c *latchkey.Claims, set token.Set) {
 	}
 	if string(plan) != `"pro"` || string(odd) != `[1,{"c":null}]` || string(theme) != `"dark"` || string(sub) != `"not me"` {
 		t.Errorf("claims %s, %s, %s, %s", plan, odd, theme, sub)
+	}
+}
+
+// Attack 41: the clock is set back, and all sessions of the user end. A token from before
+// is refused although it says that it was minted later than that, and what the spared
+// session gets then is accepted.
+func TestAttack41RevocationAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	spared, ended := w.signIn(t), w.signIn(t)
+	w.clock.Move(window)
+	ended = w.refresh(t, w.Service, ended.Refresh)
+	w.clock.Move(-time.Minute)
+	_, err := w.store.Bulk().EndAll(w.ctx, w.project, w.user, spared.Row.ID, session.Ending{Reason: session.Ended})
+	must(t, err)
+	list, err := w.store.Revocations().Of(w.ctx, w.project, 0, 99)
+	must(t, err)
+	epoch := func(set token.Set) (at struct {
+		Epoch    int64 `json:"epc"`
+		IssuedAt int64 `json:"iat"`
+	}) {
+		claimsInto(t, set.Session, &at)
+		return at
+	}
+	if len(list) != 1 || epoch(ended).Epoch > list[0].At.UnixMilli() {
+		t.Fatalf("the entries %+v don't concern a token of %v", list, time.UnixMilli(epoch(ended).Epoch).UTC())
+	}
+	next := w.refresh(t, w.Service, spared.Refresh)
+	if got := epoch(next); got.Epoch <= list[0].At.UnixMilli() || got.IssuedAt != w.clock.Now().Unix() {
+		t.Errorf("the next token is of %+v", got)
 	}
 }

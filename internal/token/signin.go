@@ -65,7 +65,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 		}
 		// Minted before the insert, so that a session whose tokens don't fit is
 		// never stored. The store sets nothing that tokens show.
-		set, err := p.mint(row, session.Create, row.CreatedAt, row.Newest)
+		set, err := p.mint(row, session.Create, row.CreatedAt, 0, row.Newest)
 		if err != nil {
 			return Set{}, err
 		}
@@ -92,7 +92,7 @@ func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.mint(row, session.Create, row.CreatedAt, row.Newest)
+	_, err = p.mint(row, session.Create, row.CreatedAt, 0, row.Newest)
 	return err
 }
 
@@ -215,7 +215,7 @@ func (s *Service) Fits(ctx context.Context, p id.Project) (func(session.Row) err
 		return nil, err
 	}
 	return func(row session.Row) error {
-		_, err := current.mint(row, session.Replay, s.d.Now(), row.Newest)
+		_, err := current.mint(row, session.Replay, s.d.Now(), 0, row.Newest)
 		return err
 	}, nil
 }

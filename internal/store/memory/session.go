@@ -150,6 +150,7 @@ func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, s
 		return session.Row{}, session.Verdict{}, session.ErrVersion
 	}
 	row, verdict, events := session.Apply(row, p.subject(row.User), f, tx.now)
+	verdict.Behind = tx.latest.Sub(tx.now)
 	p.sessions[row.ID] = row
 	if verdict.Ends() {
 		tx.revoke(row.Revocation(p.life(), tx.now))

@@ -34,6 +34,7 @@ type Store struct {
 	entries  []revocation.Entry // ascending by Seq
 	last     int64              // the greatest Seq that was given
 	told     int64              // last, when OnRevocation was called
+	latest   time.Time          // the latest instant that was shown
 }
 
 // Options are what a store may be told.
@@ -124,7 +125,11 @@ func (s *Store) begin(ctx context.Context) (transaction, error) {
 		s.mu.Unlock()
 		return transaction{}, fault.New(fault.Unavailable, "The store is closed.")
 	}
-	return transaction{Store: s, now: session.Instant(s.o.Now())}, nil
+	now := session.Instant(s.o.Now())
+	if now.After(s.latest) {
+		s.latest = now
+	}
+	return transaction{Store: s, now: now}, nil
 }
 
 func (tx transaction) end() {

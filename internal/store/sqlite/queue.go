@@ -27,6 +27,7 @@ type queue struct {
 	tidied   int64 // conn.Written at the last checkpoint
 
 	onRevocation func()
+	latest       time.Time // the latest instant that a transaction has shown; the leader's
 
 	mu      sync.Mutex
 	waiting []*call // in order of arrival; the leader to come first
@@ -46,8 +47,9 @@ type call struct {
 type transaction struct {
 	*engine.Conn
 	now     time.Time
-	revoked bool   // it wrote to the revocation feed
-	tell    func() // whom to tell so; nil for nobody
+	latest  *time.Time // queue.latest
+	revoked bool       // it wrote to the revocation feed
+	tell    func()     // whom to tell so; nil for nobody
 }
 
 // do runs a verb in a transaction, maybe with others. A caller whose context ends
@@ -233,7 +235,11 @@ func (q *queue) begin() (*transaction, error) {
 	if err := q.conn.Query("BEGIN IMMEDIATE").Exec(); err != nil {
 		return nil, err
 	}
-	return &transaction{Conn: q.conn, now: session.Instant(q.now()), tell: q.onRevocation}, nil
+	now := session.Instant(q.now())
+	if now.After(q.latest) {
+		q.latest = now
+	}
+	return &transaction{Conn: q.conn, now: now, latest: &q.latest, tell: q.onRevocation}, nil
 }
 
 func (tx *transaction) commit() error {

@@ -49,6 +49,11 @@ func (tx *transaction) feed(p id.Project) (feed, error) {
 // entries out of their own stream.
 func (f feed) add(e revocation.Entry) error {
 	f.revoked = true
+	e = e.Behind(*f.latest)
+	if f.now.Before(*f.latest) {
+		// Else what is minted until the clock has caught up would be concerned, too.
+		*f.latest = f.latest.Add(time.Millisecond)
+	}
 	q := f.Query("INSERT INTO revocations (project, tag, kind, about, spared, at, until) VALUES (?, ?, ?, ?, ?, ?, ?)")
 	q = putID(q.Int(f.project).Int(int64(rand.Uint32())).Text(string(e.Kind)).Text(e.ID), e.Except)
 	return q.Int(e.At.UnixMilli()).Int(e.Until.UnixMilli()).Exec()

@@ -177,6 +177,7 @@ func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, s
 		}
 		var events []audit.Event
 		found.row, verdict, events = session.Apply(found.row, found.subject, f, tx.now)
+		verdict.Behind = tx.latest.Sub(tx.now)
 		row = found.row
 		if err := tx.save(found); err != nil {
 			return err

@@ -35,6 +35,7 @@ func (w *world) decide(t testing.TB, f session.Refresh) (session.Row, session.Ve
 	want, verdict, events := session.Apply(before, subject, f, w.clock.Now())
 	row, got, err := w.Sessions().Rotate(w.ctx, f)
 	ok(t, err)
+	verdict.Behind = got.Behind // which only the store knows
 	same(t, "the verdict", verdict, got)
 	same(t, "the returned session", want, row)
 	stored, _ := w.find(t, f.Session)

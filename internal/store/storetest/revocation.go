@@ -27,6 +27,7 @@ func revocationChecks() []check {
 		{"claims that change make tokens outdated", revocationOfClaims},
 		{"an entry stays for as long as a token lives", revocationUntil},
 		{"a shorter lifetime doesn't shorten the tokens from before", revocationShortened},
+		{"a clock that was set back hides no token from before", revocationBehind},
 	}
 }
 
@@ -275,4 +276,35 @@ func revocationShortened(t *testing.T, w *world) {
 	until(start.Add(25 * time.Hour)) // still
 	w.clock.Set(start.Add(25*time.Hour - time.Minute + time.Millisecond))
 	until(start.Add(25*time.Hour + time.Millisecond))
+}
+
+// Attack 41: tokens from before the clock was set back carry later instants than those
+// that the clock shows now. What ends them says so in their terms, and what is decided
+// afterwards can be told from them.
+func revocationBehind(t *testing.T, w *world) {
+	u := w.newUser(t)
+	keep := w.signIn(t, u.ID)
+	w.clock.Move(window)
+	keep = w.decided(t, w.newest(t, keep), session.Rotate)
+	minted := session.Instant(w.clock.Now())
+	w.clock.Move(-time.Minute)
+	last := minted
+	for range 2 {
+		w.endAll(t, u.ID, keep.ID, session.Ended)
+		want := w.sparing(w.entry(revocation.User, u.ID.String()), keep.ID)
+		late := last.Sub(want.At)
+		want.At, want.Until = last, want.Until.Add(late)
+		w.fed(t, want)
+		_, v := w.decide(t, w.newest(t, keep))
+		if last = v.At.Add(v.Behind); !last.After(want.At) {
+			t.Fatalf("a token of %v isn't told from those until %v", last, want.At)
+		}
+	}
+	// Once the clock has caught up nothing is left of it.
+	w.clock.Move(2 * time.Minute)
+	w.endAll(t, u.ID, keep.ID, session.Ended)
+	w.fed(t, w.sparing(w.entry(revocation.User, u.ID.String()), keep.ID))
+	if _, v := w.decide(t, w.newest(t, keep)); v.Behind != 0 {
+		t.Errorf("the clock is said to be %v behind", v.Behind)
+	}
 }
