@@ -102,7 +102,12 @@ func cached(next http.Handler) http.Handler {
 // handle makes a handler of a function that returns errors.
 func (s *site) handle(f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := f(w, r); err != nil {
+		switch err := f(w, r); {
+		case err == nil, r.Context().Err() != nil: // or nobody waits for the answer any more
+		case latchkey.IsTerminal(err):
+			// The session ended this very moment, before the feed could tell.
+			http.Error(w, "Your session is over. Please sign in again.", http.StatusUnauthorized)
+		default:
 			s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 			http.Error(w, "Something went wrong here. Please try again.", http.StatusInternalServerError)
 		}

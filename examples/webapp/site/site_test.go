@@ -217,3 +217,17 @@ func TestForeignUser(t *testing.T) {
 		t.Errorf("the other user's session is %+v, %v", s, err)
 	}
 }
+
+// TestEndedThisMoment: where the server says that the session is over before the feed did,
+// that is what the user is told.
+func TestEndedThisMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t) // its verifier follows no feed
+	w.signIn(w.browser, "/")
+	if _, err := w.client.RevokeSession(t.Context(), w.state(w.browser).Session); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.ask(w.browser, "GET", "/account", nil); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "is over") {
+		t.Errorf("the account page answers %d: %s", a.status, a.body)
+	}
+}
