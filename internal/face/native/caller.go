@@ -58,6 +58,7 @@ type presented struct {
 	key    directory.ManagementKey // of a trusted caller; zero ID: none
 	tokens []secret.Text           // to be tried in this order; Token is the one at hand
 	jar    *jar                    // of a token that came from a cookie, else nil
+	beside bool                    // the jar holds other tokens of that kind, which nobody judges
 }
 
 // present reads what every end-user endpoint needs: the project, the client, and a token

@@ -164,7 +164,7 @@ func (f *Face) taken(w http.ResponseWriter, r *http.Request, p *presented, asked
 		if !j.holds(explicit) {
 			return nil
 		}
-		p.jar = j
+		p.jar, p.beside = j, j.holdsBeside(explicit)
 		return j.guard()
 	}
 	if len(j.held.Session)+len(j.held.Refresh) == 0 {
@@ -190,6 +190,16 @@ func (f *Face) taken(w http.ResponseWriter, r *http.Request, p *presented, asked
 func (j *jar) holds(t secret.Text) bool {
 	same := func(text string) bool { return t.Equal(secret.New(text)) }
 	return slices.ContainsFunc(j.held.Refresh, same) || slices.ContainsFunc(j.held.Session, same)
+}
+
+// holdsBeside tells whether there are other tokens of the kind of one that is held.
+func (j *jar) holdsBeside(t secret.Text) bool {
+	for _, kind := range [][]string{j.held.Refresh, j.held.Session} {
+		if len(kind) > 1 && slices.ContainsFunc(kind, func(text string) bool { return t.Equal(secret.New(text)) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // of returns what the cookies of a kind hold, if tokens of that kind go by cookie.
@@ -232,7 +242,8 @@ func over(err error) bool { return err != nil && wire.Info(fault.KindOf(err)).Te
 // try calls do with each token that was presented until one is good for something: a
 // leftover of a session that has ended must not stand in the way of the one that lives.
 // Only when every cookie is dead, and the verdict on one of them was terminal, the
-// cookies are cleared. A transient refusal ends the search and changes nothing.
+// cookies are cleared. A transient refusal ends the search and changes nothing. A token
+// that was named is tried alone: what is beside it in the cookies may be good.
 func (p *presented) try(w http.ResponseWriter, do func() error) error {
 	var refusal error
 	for _, p.Token = range p.tokens {
@@ -244,7 +255,7 @@ func (p *presented) try(w http.ResponseWriter, do func() error) error {
 			refusal = err
 		}
 	}
-	if p.jar != nil && over(refusal) {
+	if p.jar != nil && !p.beside && over(refusal) {
 		if err := p.jar.clear(w); err != nil {
 			return err
 		}

@@ -208,3 +208,22 @@ func TestAttack33AnswersWithCookiesAreNotCached(t *testing.T) {
 		}
 	}
 }
+
+// A terminal verdict about the token that was named clears that one's cookies, not the
+// ones of a session that nobody has looked at.
+func TestExplicitTokenOfOneOfSeveralSessions(t *testing.T) {
+	t.Parallel()
+	w, b := byCookie(t, "")
+	ended := w.browser(t)
+	token := ended.cookies[refreshCookie]
+	w.ok(t, w.end("POST", "/session/logout", token), nil)
+	b.more = refreshCookie + "=" + token
+	named := b.call("POST", "/session/refresh")
+	named.bearer = token
+	a := b.do(t, named)
+	if a.problem.Code != latchkey.CodeSessionRevoked || len(a.header["Set-Cookie"]) > 0 {
+		t.Errorf("%d %v", a.status, a.header["Set-Cookie"])
+	}
+	b.more = ""
+	b.ok(t, "POST", "/session/refresh")
+}
