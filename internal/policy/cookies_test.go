@@ -199,3 +199,22 @@ func TestFewPreviousDomains(t *testing.T) {
 		t.Error(refused)
 	}
 }
+
+// Settings that were allowed before there was a prefix setting still name the same
+// cookies: a name that has its prefix already gets no other.
+func TestCompleteKeepsNamesWithAPrefix(t *testing.T) {
+	for _, name := range []string{"__Host-DS", "__secure-ds", "__Host-Http-x"} {
+		s := Defaults()
+		s.Cookies.SessionName, s.Cookies.Prefix, s.Cookies.PreviousDomains = name, "", nil
+		s = Complete(s)
+		if s.Cookies.Prefix != "none" {
+			t.Errorf("%s: the prefix is %q", name, s.Cookies.Prefix)
+		}
+		if _, err := Check(s, ""); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, _ := CookieNames(s.Cookies); got != name {
+			t.Errorf("%s became %s", name, got)
+		}
+	}
+}

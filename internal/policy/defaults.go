@@ -55,11 +55,14 @@ func Defaults() latchkey.Settings {
 }
 
 // Complete returns s with the default in place of what settings that were stored by an
-// earlier version don't have.
+// earlier version don't have. It leaves names as they are that have a prefix of their own.
 func Complete(s latchkey.Settings) latchkey.Settings {
 	d := Defaults().Cookies
 	if s.Cookies.Prefix == "" {
 		s.Cookies.Prefix = d.Prefix
+		if prefixed(s.Cookies.SessionName, "__") || prefixed(s.Cookies.RefreshName, "__") {
+			s.Cookies.Prefix = "none"
+		}
 	}
 	if s.Cookies.PreviousDomains == nil {
 		s.Cookies.PreviousDomains = d.PreviousDomains

@@ -174,6 +174,7 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "the MAC key of project %s can't be opened", row.ID)
 	}
+	row.Settings = policy.Complete(row.Settings)
 	settings := row.Settings
 	p := &project{
 		Project: row, policy: policy.Of(settings), ring: ring, mac: mac, minted: &s.minted,

@@ -134,3 +134,17 @@ func TestSettingsAndJWKSAreCurrent(t *testing.T) {
 		t.Errorf("the key set is old: %s", body)
 	}
 }
+
+// Settings that an earlier version stored are completed before anybody goes by them.
+func TestSettingsOfAnEarlierVersion(t *testing.T) {
+	w := newWorld(t, `{}`)
+	p, err := w.directory.Project(w.ctx, w.project)
+	must(t, err)
+	s := p.Settings
+	s.Cookies.RefreshName, s.Cookies.Prefix, s.Cookies.PreviousDomains = "__Host-DSR", "", nil
+	must(t, w.store.Projects().ChangeSettings(w.ctx, p.ID, p.Version, s, audit.New(p.ID, w.clock.Now(), audit.SettingsChanged, audit.Origin{})))
+	got, err := w.Settings(w.ctx, w.project)
+	if must(t, err); got.Settings.Cookies.Prefix != "none" || got.Settings.Cookies.PreviousDomains == nil {
+		t.Errorf("%+v", got.Settings.Cookies)
+	}
+}
