@@ -85,6 +85,7 @@ type Hub struct {
 	read        time.Time // when a poll that succeeded last began; by the wall clock
 	failing     bool      // the last poll failed
 	subscribers int
+	passed      Passed // of the store's clock
 }
 
 // NewHub returns a hub that doesn't run yet. Without Run, subscribers get what is there
@@ -220,9 +221,9 @@ func (h *Hub) report(ctx context.Context, err error, began time.Time) {
 
 // tidy forgets entries that are over and projects that nobody has read for a while.
 func (h *Hub) tidy() {
-	now := h.c.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	now := h.passed.By(h.c.Now())
 	for p, t := range h.tails {
 		if t.readers == 0 && time.Since(t.left) >= keepUnread {
 			delete(h.tails, p)

@@ -2,6 +2,7 @@ package revocation_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,5 +284,33 @@ func TestCommitsDuringTheLoading(t *testing.T) {
 		w.revoke()
 		synctest.Wait()
 		w.gets(s, 3)
+	})
+}
+
+// Attack 41: a clock that is ahead for a while makes nothing be forgotten that still
+// matters when it is right again.
+func TestAttack41ClockAheadForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		w := newWorld(t, false, func(c *revocation.HubConfig) {
+			c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		})
+		s := w.subscribe(revocation.Cursor{}, false)
+		defer s.Close()
+		time.Sleep(2 * time.Second)
+		w.revoke()
+		ahead.Store(int64(time.Hour))
+		time.Sleep(2 * time.Minute)
+		ahead.Store(0)
+		time.Sleep(2 * time.Second)
+		other := w.subscribe(revocation.Cursor{}, false)
+		defer other.Close()
+		w.gets(other, 1)
+		// A step that stays is followed, too, if slowly.
+		ahead.Store(int64(10 * time.Minute))
+		time.Sleep(14 * time.Minute)
+		last := w.subscribe(revocation.Cursor{}, false)
+		defer last.Close()
+		w.gets(last)
 	})
 }

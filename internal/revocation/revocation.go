@@ -112,6 +112,29 @@ func (e Entry) Behind(latest time.Time) Entry {
 	return e
 }
 
+// Passed tells what a clock has surely passed: it takes the clock itself and about as
+// much time that has gone by. So a clock that is ahead for a while makes nothing be
+// forgotten that still matters when it is right again. What it shows first is believed.
+// The zero value is ready to use; it is not safe for concurrent use.
+type Passed struct{ clock, real time.Time }
+
+// catchUp is the part of the time gone by that an instant may run ahead of it, so that a
+// step of the clock that stays, as after a sleep of the machine, is made up for.
+const catchUp = 10
+
+// By returns the instant when the clock shows now. A clock that goes back is followed.
+func (p *Passed) By(now time.Time) time.Time {
+	real := time.Now()
+	if !p.real.IsZero() {
+		span := real.Sub(p.real)
+		if most := p.clock.Add(span + span/catchUp); now.After(most) {
+			now = most
+		}
+	}
+	p.clock, p.real = now, real
+	return now
+}
+
 // Store keeps the entries that the other verbs of a store write.
 type Store interface {
 	// After returns at most limit entries of all projects with a greater Seq,

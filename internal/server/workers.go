@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/observe"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
 // Workers are what runs beside the requests: removal of what is over, and the life
@@ -18,6 +19,8 @@ type Workers struct {
 	KeepEnded  time.Duration // how long a session stays visible after it was over
 	KeepEvents time.Duration
 	Metrics    *observe.Metrics
+
+	passed revocation.Passed
 }
 
 const (
@@ -48,6 +51,7 @@ func (w *Workers) Run(ctx context.Context) {
 func (w *Workers) Round(ctx context.Context) {
 	w.report(ctx, observe.Keys, w.tend(ctx))
 	now := w.App.Now()
+	passed := w.passed.By(now)
 	w.report(ctx, observe.Sweep, errors.Join(
 		w.sweep(ctx, observe.Sessions, func() (int, error) {
 			return w.App.Store.Bulk().Sweep(ctx, now.Add(-w.KeepEnded), sweepChunk)
@@ -56,7 +60,7 @@ func (w *Workers) Round(ctx context.Context) {
 			return w.App.Store.Events().Sweep(ctx, now.Add(-w.KeepEvents), sweepChunk)
 		}),
 		w.sweep(ctx, observe.Revocations, func() (int, error) {
-			return w.App.Store.Revocations().Sweep(ctx, now, sweepChunk)
+			return w.App.Store.Revocations().Sweep(ctx, passed, sweepChunk)
 		}),
 	))
 }

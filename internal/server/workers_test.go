@@ -307,3 +307,33 @@ func TestWorkersStopInARound(t *testing.T) {
 		}
 	})
 }
+
+// Attack 41: a clock that is ahead for a while makes no revocation be forgotten that
+// verifiers need when it is right again.
+func TestAttack41RoundWhileTheClockIsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newApp(t, slog.LevelError)
+		p := w.project()
+		set := w.signIn(p, "ada")
+		workers := w.workers()
+		entries := func() int {
+			workers.Round(t.Context())
+			list, err := w.store.Revocations().Of(t.Context(), p.ID, 0, 99)
+			w.must(err)
+			return len(list)
+		}
+		entries()
+		_, err := w.app.Sessions.End(t.Context(), p.ID, set.Row.ID, session.Ending{Reason: session.Ended})
+		w.must(err)
+		w.clock.Move(time.Hour)
+		if entries() != 1 {
+			t.Error("the entry is gone while the clock is ahead")
+		}
+		w.clock.Move(-time.Hour)
+		time.Sleep(16 * time.Minute)
+		w.clock.Move(16 * time.Minute)
+		if entries() != 0 {
+			t.Error("the entry stays when it is over")
+		}
+	})
+}
