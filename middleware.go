@@ -69,6 +69,7 @@ type Middleware struct {
 	refresher *refresher
 	origin    crossOrigin
 	signIn    *url.URL // nil: don't redirect
+	noArrival bool     // who comes from another site arrives signed out
 	readOnly  bool
 	header    bool   // cookies don't count
 	devices   bool   // whether to say for whom a refresh is
@@ -201,6 +202,10 @@ func bearerOf(h http.Header) (token string, given bool) {
 // refuse answers a request that doesn't get through.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, f Refusal) {
 	f.page = m.pages
+	if here := m.arrivalAt(r, f); here != "" {
+		arrive(w, here)
+		return
+	}
 	if to := m.signInFor(r, f); to != "" {
 		forbidCaching(w.Header())
 		w.Header().Set("Location", to)

@@ -25,6 +25,14 @@ type MiddlewareConfig struct {
 	// other.
 	SignInURL string
 
+	// ArriveSignedOut leaves it at what SameSite=Strict does: who follows a link from
+	// another site, a web mail for example, arrives without cookies and is sent to
+	// SignInURL although they are signed in. By default such a navigation (GET, without
+	// any cookie of ours) is answered by a page that goes on to the very same address at
+	// once; that second request is the site's own and carries the cookies. Set it if a GET
+	// of yours changes something, which other sites could then have done by a link.
+	ArriveSignedOut bool
+
 	// TrustedOrigins are other origins ("https://app.example.com") whose pages may send
 	// state-changing requests with the user's cookies. Requests from any other origin
 	// are refused with 403.
@@ -83,6 +91,7 @@ func NewMiddleware(c MiddlewareConfig) (*Middleware, error) {
 	var err error
 	m.signIn, err = parseSignIn(c.SignInURL)
 	flaw(err)
+	m.noArrival = c.ArriveSignedOut
 	m.origin, err = newCrossOrigin(c.TrustedOrigins)
 	flaw(err)
 	if len(problems) > 0 {

@@ -35,6 +35,7 @@ type Refusal struct {
 
 	challenge string // WWW-Authenticate of a 401 or 403
 	curable   bool   // a sign-in would help
+	absent    bool   // the request carried nothing
 	page      string // address that the code is appended to
 	cause     error  // for logs
 }
@@ -149,7 +150,7 @@ const retryTransient = 2 * time.Second
 func noSession() Refusal {
 	return Refusal{
 		Status: http.StatusUnauthorized, Code: CodeUnauthenticated, Detail: "There is no session; sign in.",
-		challenge: challengeScheme, curable: true,
+		challenge: challengeScheme, curable: true, absent: true,
 	}
 }
 
