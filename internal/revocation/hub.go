@@ -41,6 +41,10 @@ const (
 	maxSubscribers = 10_000
 	keptEntries    = 16_384
 
+	// sharesOfPlaces is how many shares the places have, the last of which is kept for
+	// projects that hold less than one.
+	sharesOfPlaces = 8
+
 	// pollEvery is how soon an entry is found that another process wrote: the command
 	// line on the same file, another server on the same database.
 	pollEvery = 100 * time.Millisecond

@@ -141,7 +141,7 @@ func TestNoGaps(t *testing.T) {
 // Subscribers cost no goroutine and no copy of an entry.
 func TestManySubscribers(t *testing.T) {
 	const n = 10_000
-	w := newWorld(t, false)
+	w := newWorld(t, false, func(c *revocation.HubConfig) { c.MaxSubscribers = 2 * n })
 	for range 1000 {
 		w.revoke()
 	}
@@ -197,4 +197,37 @@ func TestHubNeedsItsDeps(t *testing.T) {
 	if _, err := revocation.NewHub(revocation.HubConfig{}); err == nil {
 		t.Error("made without a store")
 	}
+}
+
+// One project's verifiers, or whoever has got hold of its key, don't keep all others from
+// their feeds.
+func TestOneProjectLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, false, func(c *revocation.HubConfig) { c.MaxSubscribers = 16 })
+		greedy := w.p
+		fill := func() (n int) {
+			for {
+				s, err := w.hub.Subscribe(t.Context(), w.p, revocation.Cursor{}, false)
+				if err != nil {
+					if fault.KindOf(err) != fault.Unavailable {
+						t.Fatal(err)
+					}
+					return n
+				}
+				n++
+				t.Cleanup(s.Close)
+			}
+		}
+		if n := fill(); n != 14 {
+			t.Errorf("one project has %d of 16 places, want 14", n)
+		}
+		w.p, _ = w.project()
+		if n := fill(); n != 2 {
+			t.Errorf("another project has %d places, want 2", n)
+		}
+		w.p = greedy
+		if n := fill(); n != 0 {
+			t.Errorf("%d more than there are", n)
+		}
+	})
 }

@@ -43,10 +43,10 @@ func (h *Hub) Subscribe(ctx context.Context, p id.Project, after Cursor, given b
 func (h *Hub) enter(p id.Project) (t *tail, first bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.subscribers >= h.c.MaxSubscribers {
+	t, there := h.tails[p]
+	if h.full(t) {
 		return nil, false, errMany()
 	}
-	t, there := h.tails[p]
 	if !there {
 		t = newTail(p, h.c.Keep)
 		h.tails[p] = t
@@ -54,6 +54,15 @@ func (h *Hub) enter(p id.Project) (t *tail, first bool, err error) {
 	h.subscribers++
 	t.readers++
 	return t, !there, nil
+}
+
+// full reports whether there is no place for one more reader of a tail, nil for a new
+// one. The last places are for projects that have few: else whoever has a key of one
+// could keep the verifiers of all others from learning of revocations.
+func (h *Hub) full(t *tail) bool {
+	share := h.c.MaxSubscribers / sharesOfPlaces
+	few := t == nil || t.readers < share
+	return h.subscribers >= h.c.MaxSubscribers || h.subscribers >= h.c.MaxSubscribers-share && !few
 }
 
 // Close gives the place up. Closing again does nothing.
