@@ -102,15 +102,28 @@ func TestManyPlantedTokens(t *testing.T) {
 
 // Pain 24: one refresh for a request, also when its answer is refused again.
 func TestPain24NoLoop(t *testing.T) {
-	for _, reason := range []Reason{ReasonOutdated, ReasonRevoked, ReasonUnknownKey} {
-		k := newRig(t)
+	for reason, want := range map[Reason]struct {
+		status int
+		code   Code
+	}{
+		// A role changed, or a key was replaced, between the server's answer and its
+		// check here. The session is fine: nobody is to be sent to sign in.
+		ReasonOutdated:   {503, CodeUnavailable},
+		ReasonUnknownKey: {503, CodeUnavailable},
+		ReasonRevoked:    {401, CodeUnauthenticated},
+	} {
+		k := newRig(t, withSignIn(t, "/sign-in"))
 		k.bad("s1", ReasonOutdated)
 		k.bad("s2", reason)
 		k.answers("s2", "r2")
 		h := k.m.Required(k.m.Strict(k.m.Required(seen)))
-		k.refused(k.serve(h, visitor("GET", "/", "s1", "r1")), 401, CodeUnauthenticated, false, "save s2 r2")
+		k.refused(k.serve(h, visitor("GET", "/", "s1", "r1")), want.status, want.code, false, "save s2 r2")
 		if k.questions() != 1 {
 			t.Errorf("%s: asked %d times", reason, k.questions())
+		}
+		w := k.serve(h, visitor("GET", "/", "s1", "r1", "Accept: text/html"))
+		if sent := w.Header().Get("Location") != ""; sent != (want.status == 401) {
+			t.Errorf("%s: sent to sign in: %t", reason, sent)
 		}
 	}
 	// A token that isn't one of this project is an error of the deployment. Nothing of

@@ -154,13 +154,16 @@ func (m *Middleware) renew(w http.ResponseWriter, r *http.Request, v *recognitio
 	v.token = t.set.SessionToken
 }
 
-// refusedFresh is the refusal of a token that has just come from the server. To refresh
-// again would give another of its kind. When it has expired or isn't valid yet, a clock
-// is wrong, which a sign-in won't put right.
+// refusedFresh is the refusal of a token that has just come from the server. One refresh
+// is all that a request gets, and a sign-in would put none of this right: when the token
+// has expired or isn't valid yet, a clock is wrong; when it is outdated, or its key isn't
+// known, something changed while the answer was under way.
 func refusedFresh(err error) Refusal {
 	switch ReasonOf(err) {
 	case ReasonExpired, ReasonNotYetValid:
 		return unavailable("The new session token isn't valid at this time: a clock is wrong. Try again.", retryTransient, err)
+	case ReasonOutdated, ReasonUnknownKey:
+		return unavailable("The session changed at this very moment; try again.", retryTransient, err)
 	}
 	return refusedToken(err)
 }
