@@ -15,9 +15,9 @@ const sweepEvery = time.Minute
 func (r *Revocations) take(e *Revocation, live bool) {
 	now := r.now()
 	r.mu.Lock()
-	reached := r.clock.reached
+	over := r.clock.over(now)
 	r.mu.Unlock()
-	became := r.index.add(e, reached)
+	became := r.index.add(e, over)
 
 	r.mu.Lock()
 	notify := r.keyRevoked
@@ -67,17 +67,17 @@ func (r *Revocations) learn(server time.Time) {
 	now := r.now()
 	r.mu.Lock()
 	r.clock.learn(server, now)
-	reached := r.clock.reached
+	over := r.clock.over(now)
 	passed := now.Sub(r.swept)
 	due := passed < 0 || passed >= sweepEvery // below zero when our clock went back
 	if due {
 		r.swept = now
 	}
 	r.mu.Unlock()
-	if !due || reached == 0 {
+	if !due || over <= 0 {
 		return
 	}
-	r.index.sweep(reached)
+	r.index.sweep(over)
 	if !r.index.crowded() {
 		r.mu.Lock()
 		r.crowded = false

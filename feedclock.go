@@ -6,7 +6,7 @@ import "time"
 // concurrent use. The zero value knows nothing.
 type feedClock struct {
 	// reached is an instant, in Unix milliseconds, that the server's clock has surely
-	// passed; 0 when nothing is known. Entries are dropped by it and by nothing else. It
+	// passed; 0 when nothing is known. No entry is dropped before it (see over). It
 	// takes two clocks to move it: the server's word, and as much time as has passed
 	// here. So neither a step of our clock nor one of the server's, such as a failover to
 	// a machine whose clock is an hour ahead, makes a revocation be forgotten early.
@@ -16,6 +16,11 @@ type feedClock struct {
 	ahead   time.Duration // by how much the server's clock is ahead of ours, at least
 	aheadAt time.Time     // our time when that was learnt; zero when it wasn't
 }
+
+// over is the instant, in Unix milliseconds, up to which entries can be dropped: the
+// server's clock has passed it, and ours too. A token is refused as expired by our clock,
+// so where that is behind, what was revoked would come back to life before it expires.
+func (c *feedClock) over(now time.Time) int64 { return min(c.reached, now.UnixMilli()) }
 
 // catchUp is the part of an hour by which reached may run faster than our clock. A
 // machine that slept, and whose clock didn't count that, would otherwise keep every

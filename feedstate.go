@@ -97,10 +97,10 @@ func (k *marks) save(out []savedMark, id string) []savedMark {
 
 // restore adds what export returned, in this process or in an earlier one, to what is
 // known, and goes on at its cursor unless there is one already. Call it before Run. What
-// was over by the server's clock when it was last heard is left out; our own clock,
-// which may be wrong after a start, decides nothing. A state that is damaged or of
-// another issuer is an error, and nothing of it is used: behind its cursor, entries could
-// be missing.
+// was over when the server was last heard, by its clock and by ours, is left out; our
+// clock of now, which may be wrong after a start, decides nothing. A state that is
+// damaged or of another issuer is an error, and nothing of it is used: behind its cursor,
+// entries could be missing.
 func (r *Revocations) restore(state []byte) error {
 	s, err := parseFeedState(state, r.issuer)
 	if err != nil {
@@ -152,11 +152,12 @@ func parseFeedState(state []byte, issuer string) (*feedState, error) {
 }
 
 func (x *revokedIndex) load(s *feedState) {
+	over := min(s.Server, s.At)
 	x.change.Lock()
 	defer x.change.Unlock()
 	for kind, m := range map[string]map[string]int64{kindSession: s.Sessions, kindKey: s.Keys} {
 		for id, until := range m {
-			if until > s.Server {
+			if until > over {
 				// Without the time of the entry: should there be no room for it, all tokens
 				// from before its end are outdated.
 				x.put(kind, id, mark{at: until}, until)
@@ -167,13 +168,13 @@ func (x *revokedIndex) load(s *feedState) {
 		kindUser: s.Users, kindTenant: s.Tenants, kindProject: s.Projects, kindEpoch: s.Epochs,
 	} {
 		for _, m := range list {
-			if m.Until > s.Server {
+			if m.Until > over {
 				x.put(kind, m.ID, m.mark(), m.Until)
 			}
 		}
 	}
 	for _, m := range s.Crowd {
-		if m.Until > s.Server {
+		if m.Until > over {
 			x.putCrowd(m.mark(), m.Until)
 		}
 	}

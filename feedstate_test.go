@@ -134,6 +134,55 @@ func TestAttack41ClockJumpsDropNothing(t *testing.T) {
 	}
 }
 
+// Where our clock is behind, a token is accepted here after the server has forgotten why
+// it is revoked. It is remembered for as long as the token could be taken for a live one.
+func TestAttack41OwnClockBehind(t *testing.T) {
+	const behind = 5 * time.Minute
+	ours := feedEpoch.Add(-behind)
+	clock := func() time.Time { return ours }
+	r := newTestFeed(t, func(c *RevocationsConfig) { c.Now = clock })
+	s := newTokenSigner(t, algEdDSA, "key_1")
+	keys, err := StaticKeySet(s.keySet(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := NewVerifier(VerifierConfig{Issuer: ourIssuer, Keys: keys, Revocations: r, ClockSkew: maxClockSkew, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := feedEntry("session", "ses_1", 0) // of a token of ten minutes, and five of skew
+	at, end := feedEpoch.Unix(), feedEpoch.Add(10*time.Minute).Unix()
+	token := s.mint(t, map[string]any{"iat": at, "nbf": at, "exp": end, "sid": "ses_1", "epc": feedEpoch.UnixMilli()})
+	refused := 0
+	for passed := time.Duration(0); passed < 30*time.Minute; passed += 10 * time.Second {
+		ours = feedEpoch.Add(passed - behind)
+		r.learn(feedEpoch.Add(passed))
+		if passed == 0 {
+			r.take(&entry, true)
+		}
+		if passed == 16*time.Minute { // a stream that begins anew says it again, and a restart remembers it
+			again := newTestFeed(t, func(c *RevocationsConfig) { c.Now = clock })
+			again.learn(feedEpoch.Add(passed))
+			if again.take(&entry, false); again.judge(feedClaims(0)) != ReasonRevoked {
+				t.Error("an entry that matters here was taken for one that is over")
+			}
+			restarted := newTestFeed(t, func(c *RevocationsConfig) { c.Now = clock })
+			if err := restarted.restore(r.export()); err != nil || restarted.judge(feedClaims(0)) != ReasonRevoked {
+				t.Errorf("after a restart: %v, %q", err, restarted.judge(feedClaims(0)))
+			}
+		}
+		switch _, err := v.Verify(t.Context(), token); ReasonOf(err) {
+		case ReasonRevoked:
+			refused++
+		case "":
+			t.Fatalf("the revoked token is good again after %v", passed)
+		}
+	}
+	if refused == 0 || r.Status().Entries != 0 {
+		t.Errorf("refused %d times as revoked; %d entries in the end", refused, r.Status().Entries)
+	}
+}
+
 func TestRestoreRefusesDamage(t *testing.T) {
 	good := newTestFeed(t)
 	for _, e := range []Revocation{feedEntry("session", "ses_1", 1), feedEntry("user", "usr_1", 1, "ses_2"), feedEntry("key", "key_1", 1)} {

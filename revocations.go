@@ -48,8 +48,8 @@ func (c RevocationsConfig) Format(f fmt.State, _ rune) {
 func (c RevocationsConfig) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // Revocations follows a project's revocation feed and knows which tokens it concerns. An
-// entry is kept until the server's clock has passed its end, whatever happens to the
-// connection: what is revoked stays revoked. It is safe for concurrent use.
+// entry is kept until the server's clock and ours have passed its end, whatever happens to
+// the connection: what is revoked stays revoked. It is safe for concurrent use.
 type Revocations struct {
 	issuer string
 	key    *string // a pointer, so that no formatting can reach the text

@@ -126,7 +126,7 @@ func concern(m map[ident]marks, id ident, epoch int64, session ident) bool {
 	return ok && k.concern(epoch, session)
 }
 
-// add takes in an entry. now is the least that the server's clock shows, in Unix
+// add takes in an entry. now is the instant up to which entries are over, in Unix
 // milliseconds.
 func (x *revokedIndex) add(e *Revocation, now int64) outcome {
 	until, ok := checkEntry(e)
@@ -263,7 +263,7 @@ func (x *revokedIndex) crowded() bool {
 	return x.crowd.until != 0
 }
 
-// sweep drops what is over at now, in Unix milliseconds of the server's clock.
+// sweep drops what is over at now, in Unix milliseconds.
 func (x *revokedIndex) sweep(now int64) {
 	x.change.Lock()
 	defer x.change.Unlock()
