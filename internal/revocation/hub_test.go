@@ -210,7 +210,7 @@ func TestWhatIsOverLeavesMemory(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.revoke()
 		// The store has them all still: nothing was swept.
-		time.Sleep(5*time.Minute + time.Second)
+		time.Sleep(revocation.Leeway + time.Second)
 		other := w.subscribe(revocation.Cursor{}, false)
 		defer other.Close()
 		w.gets(other, 4)
@@ -252,7 +252,7 @@ func TestMoreThanMemoryKeeps(t *testing.T) {
 		defer s.Close()
 		_, _, err = s.Next(t.Context(), 2)
 		w.must(err)
-		time.Sleep(16 * time.Minute)
+		time.Sleep(10*time.Minute + revocation.Leeway + time.Minute)
 		if n, err := w.store.Revocations().Sweep(t.Context(), time.Now(), 99); n != 20 || err != nil {
 			t.Fatal(n, err)
 		}
@@ -308,7 +308,7 @@ func TestAttack41ClockAheadForAWhile(t *testing.T) {
 		w.gets(other, 1)
 		// A step that stays is followed, too, if slowly.
 		ahead.Store(int64(10 * time.Minute))
-		time.Sleep(14 * time.Minute)
+		time.Sleep(revocation.Leeway + 9*time.Minute)
 		last := w.subscribe(revocation.Cursor{}, false)
 		defer last.Close()
 		w.gets(last)

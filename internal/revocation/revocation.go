@@ -42,9 +42,9 @@ type Entry struct {
 	Until   time.Time  // from here on no token concerned can be valid
 }
 
-// Leeway is how much later than its expiry a verifier may still accept a token: the
-// largest clockSkew that settings allow.
-const Leeway = 5 * time.Minute
+// Leeway is how much later than its expiry a verifier may still accept a token: it grants
+// up to the largest clockSkew that settings allow, and its clock may be late by as much.
+const Leeway = 10 * time.Minute
 
 // Life is how long session tokens of a project live.
 type Life struct {

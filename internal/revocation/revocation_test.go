@@ -14,7 +14,7 @@ func TestUntilCoversTokensOfEarlierTTLs(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	life := revocation.Life{TTL: 10 * time.Minute}
-	if got, want := life.Until(start), start.Add(15*time.Minute); !got.Equal(want) {
+	if got, want := life.Until(start), start.Add(20*time.Minute); !got.Equal(want) {
 		t.Errorf("a life that never changed: until %v, want %v", got, want)
 	}
 	life = life.Shortened(24*time.Hour, start) // in fact longer: nothing to remember
@@ -42,7 +42,7 @@ func TestEntries(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	p, s := id.NewProject(at), id.NewSession(at)
 	e := revocation.Life{TTL: 10 * time.Minute}.Entry(p, revocation.Session, s.String(), at)
-	if want := (revocation.Entry{Project: p, Kind: revocation.Session, ID: s.String(), At: at, Until: at.Add(15 * time.Minute)}); e != want {
+	if want := (revocation.Entry{Project: p, Kind: revocation.Session, ID: s.String(), At: at, Until: at.Add(20 * time.Minute)}); e != want {
 		t.Fatalf("%+v, want %+v", e, want)
 	}
 	if got := e.Sparing(s).Except; got != s {
@@ -52,11 +52,11 @@ func TestEntries(t *testing.T) {
 		got  revocation.Entry
 		want time.Duration
 	}{
-		"not after an early end":  {e.NotAfter(at.Add(time.Minute)), 6 * time.Minute},
-		"not after a late end":    {e.NotAfter(at.Add(time.Hour)), 15 * time.Minute},
-		"not before an early end": {e.NotBefore(at.Add(time.Minute)), 15 * time.Minute},
-		"not before a late end":   {e.NotBefore(at.Add(time.Hour)), 65 * time.Minute},
-		"not before none":         {e.NotBefore(time.Time{}), 15 * time.Minute},
+		"not after an early end":  {e.NotAfter(at.Add(time.Minute)), 11 * time.Minute},
+		"not after a late end":    {e.NotAfter(at.Add(time.Hour)), 20 * time.Minute},
+		"not before an early end": {e.NotBefore(at.Add(time.Minute)), 20 * time.Minute},
+		"not before a late end":   {e.NotBefore(at.Add(time.Hour)), 70 * time.Minute},
+		"not before none":         {e.NotBefore(time.Time{}), 20 * time.Minute},
 	} {
 		if want := at.Add(c.want); !c.got.Until.Equal(want) {
 			t.Errorf("%s: until %v, want %v", what, c.got.Until, want)
