@@ -45,7 +45,8 @@ type VerifierConfig struct {
 	// StateFile keeps the key set and the feed over restarts, so that a process that
 	// starts while the server is down still verifies, and still knows what was revoked.
 	// Whoever can write it decides which keys are trusted: it is made with mode 0600, and
-	// ignored where others may write it.
+	// ignored where others may write it or own it. Keep it in a folder that only this
+	// process's user may write to.
 	StateFile string
 
 	HTTPClient  *http.Client // default: one of its own

@@ -65,6 +65,12 @@ func (v *Verifier) loadState() error {
 }
 
 func readState(file string) (verifierState, error) {
+	// To open a pipe would wait for somebody who writes to it.
+	if info, err := os.Stat(file); err != nil {
+		return verifierState{}, err
+	} else if !info.Mode().IsRegular() {
+		return verifierState{}, errors.New("it isn't a plain file")
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return verifierState{}, err
@@ -73,6 +79,9 @@ func readState(file string) (verifierState, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return verifierState{}, err
+	}
+	if !ownFile(info) {
+		return verifierState{}, errors.New("it belongs to another user")
 	}
 	// Windows has other means, which these bits don't show.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
