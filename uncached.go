@@ -55,6 +55,15 @@ func (u *uncached) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (u *uncached) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
+// FlushError is for http.ResponseController, which would unwrap u otherwise and send the
+// headers past it. It reports http.ErrNotSupported where no writer beneath can flush.
+func (u *uncached) FlushError() error {
+	u.begin()
+	err := http.NewResponseController(u.ResponseWriter).Flush()
+	u.begun = u.begun || !errors.Is(err, http.ErrNotSupported)
+	return err
+}
+
 // Written reports whether the response has begun.
 func (u *uncached) Written() bool { return u.begun }
 

@@ -177,6 +177,44 @@ func TestRealConnection(t *testing.T) {
 	}
 }
 
+// A writer of another middleware that can only be unwrapped: what flushes through it goes
+// past ours, unless ours is asked first.
+func TestAttack33FlushPastOurs(t *testing.T) {
+	k := newRig(t, withCookies(t))
+	k.good("s2", Claims{Subject: "ann"})
+	k.answers("s2", "r2")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.m.Required(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=600")
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+			if !headersSent(w) {
+				t.Error("flushed, and nobody knows")
+			}
+		})).ServeHTTP(plainUnwrapper{plainWriter{w}}, r)
+	}))
+	defer server.Close()
+	r, err := http.NewRequest("GET", server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Cookie", "DSR=r1")
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if h := answer.Header; len(h["Set-Cookie"]) == 0 || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", h)
+	}
+	// One that can't flush says so, and hasn't begun.
+	u := &uncached{ResponseWriter: plainWriter{httptest.NewRecorder()}}
+	if err := http.NewResponseController(u.protect()).Flush(); !errors.Is(err, http.ErrNotSupported) || u.begun {
+		t.Errorf("%v, begun: %t", err, u.begun)
+	}
+}
+
 // written is the response writer of a router that tells what has happened.
 type written struct{ http.ResponseWriter }
 
