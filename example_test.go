@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -137,7 +137,6 @@ func ExampleMiddlewareConfig_headerOnly() {
 		Issuer:    issuer, // https://auth.example.com/prj_…
 		Key:       key,    // lk_verify_…: to hear of revocations
 		StateFile: stateFile,
-		Logger:    slog.New(slog.DiscardHandler), // yours
 	})
 	if err != nil {
 		panic(err)
@@ -152,6 +151,9 @@ func ExampleMiddlewareConfig_headerOnly() {
 	mux.Handle("GET /reports", api.Required(reports))
 	mux.Handle("POST /payments", careful(payments))
 
+	for !verifier.Status().Feed.Complete {
+		runtime.Gosched() // until then careful routes answer 503
+	}
 	service := httptest.NewServer(mux)
 	defer service.Close()
 	caller := newVisitor(service)

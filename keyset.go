@@ -37,7 +37,7 @@ const (
 type KeySetConfig struct {
 	URL        string           // required; https, or http to this machine
 	HTTPClient *http.Client     // default: one of its own. Redirects to another host are refused with any.
-	Logger     *slog.Logger     // default: discard
+	Logger     *slog.Logger     // default: slog.Default()
 	Now        func() time.Time // default: time.Now
 }
 
@@ -103,7 +103,7 @@ func NewKeySet(c KeySetConfig) (*KeySet, error) {
 		return nil, err
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	if c.Now == nil {
 		c.Now = time.Now

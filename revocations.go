@@ -28,7 +28,8 @@ type RevocationsConfig struct {
 	// which would cut the stream, and without redirects and cookies.
 	HTTPClient *http.Client
 
-	// Logger gets what goes wrong; nothing is logged when it is nil.
+	// Logger gets what goes wrong; slog.Default() when it is nil, because a feed that
+	// isn't heard must not go unnoticed.
 	Logger *slog.Logger
 
 	// Now is the clock, time.Now when nil.
@@ -148,7 +149,7 @@ func NewRevocations(c RevocationsConfig) (*Revocations, error) {
 		index: newRevokedIndex(project), mode: feedOff,
 	}
 	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
+		r.log = slog.Default()
 	}
 	if r.now == nil {
 		r.now = time.Now

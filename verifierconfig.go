@@ -52,7 +52,7 @@ type VerifierConfig struct {
 	HTTPClient  *http.Client // default: one of its own
 	Keys        *KeySet      // default: that of Issuer, at {Issuer}/.well-known/jwks.json
 	Revocations *Revocations // default: made from Key. Run follows it: don't run it elsewhere as well
-	Logger      *slog.Logger // default: discard. Neither tokens nor claims are logged.
+	Logger      *slog.Logger // default: slog.Default(). Neither tokens nor claims are logged.
 	Now         func() time.Time
 }
 
@@ -81,7 +81,8 @@ func (c VerifierConfig) withDefaults() VerifierConfig {
 		c.CacheBytes = defaultCacheBytes
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		// Not silence: a wrong key would mean that no revocation is ever heard of.
+		c.Logger = slog.Default()
 	}
 	if c.Now == nil {
 		c.Now = time.Now
