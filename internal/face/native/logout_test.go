@@ -1,6 +1,7 @@
 package native_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,7 @@ func TestLogoutNamesTheActor(t *testing.T) {
 		actor, bearer string
 	}{{"user:" + w.user.String(), ""}, {"key:mk_", w.key}} {
 		w.clock.Move(time.Second)
+		w.signIn(t, w.site)
 		token := w.signIn(t, w.site).RefreshToken
 		attempt := w.end("POST", "/session/logout-others", token)
 		if c.bearer != "" {
@@ -162,4 +164,23 @@ func TestLogoutNamesTheActor(t *testing.T) {
 			t.Errorf("got %+v, want the actor %s…", e, c.actor)
 		}
 	}
+}
+
+// Each end of all other sessions is an entry that every verifier is told: a user who has
+// no other one doesn't write any, however often they ask.
+func TestLogoutOthersWithoutOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set := w.signIn(t, w.site)
+	w.signIn(t, w.site)
+	for i, want := range []bool{true, false, false} {
+		w.tap.drain()
+		w.ok(t, w.end("POST", "/session/logout-others", set.RefreshToken), nil)
+		if got := slices.Contains(w.tap.drain(), "bulk.EndAll"); got != want {
+			t.Errorf("time %d: sessions were ended: %v", i, got)
+		}
+	}
+	other := w.signIn(t, w.site)
+	w.ok(t, w.end("POST", "/session/logout-others", set.RefreshToken), nil)
+	w.refused(t, w.end("POST", "/session/refresh", other.RefreshToken), latchkey.CodeSessionRevoked)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
@@ -218,6 +219,11 @@ func (f *Face) logoutMany(keepThis bool) wire.Handler {
 			if !keepThis {
 				keep = none
 			}
+			if keepThis {
+				if alone, err := f.alone(r.Context(), p.Project, who.Row.User); alone || err != nil {
+					return err
+				}
+			}
 			n, err := f.d.Sessions.EndUser(r.Context(), p.Project, who.Row.User, keep, session.Ending{Reason: session.Logout, Origin: p.Origin})
 			if err == nil {
 				f.d.Counter.SessionsEnded(session.Logout, n)
@@ -232,6 +238,14 @@ func (f *Face) logoutMany(keepThis bool) wire.Handler {
 		}
 		return wire.JSON(w, http.StatusOK, nothing{})
 	}
+}
+
+// alone reports whether a user has no session but the one that asks. Then there are no
+// others to end, and a client that asks again and again fills the revocation feed with
+// nothing.
+func (f *Face) alone(ctx context.Context, p id.Project, user id.User) (bool, error) {
+	n, err := f.d.Sessions.Count(ctx, session.Filter{Project: p, User: user})
+	return n <= 1, err
 }
 
 // endedWithAll reports whether a session was refused because all sessions of its user
