@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -48,18 +49,46 @@ func newCookie(c Config) (cookie, error) {
 	return out, errors.Join(problems...)
 }
 
-// local reports whether the request came over plain http to this very machine. Behind a
-// proxy that ends TLS the Host header still names the site.
+// local reports whether the request came over plain http to this very machine. Where a
+// proxy that ends TLS replaces the Host header, as nginx does unless told otherwise, what
+// it adds gives it away. A header can only take the exception away: what a stranger adds
+// protects the cookie more, never less.
 func (c cookie) local(r *http.Request) bool {
-	if c.alwaysSecure || r.TLS != nil {
+	// Browsers speak at least HTTP/1.1 to a server; 1.0 is what some proxies speak.
+	if c.alwaysSecure || r.TLS != nil || !thisMachine(r.Host) || !r.ProtoAtLeast(1, 1) {
 		return false
 	}
-	host := r.Host
+	for _, name := range proxyTraces() {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	// The page is of this very site, and its name is a public one.
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "same-origin" || site == "same-site" {
+		for _, name := range []string{"Origin", "Referer"} {
+			if u, err := url.Parse(r.Header.Get(name)); err == nil && u.Host != "" && !thisMachine(u.Host) {
+				return false
+			}
+		}
+	}
+	return len(r.CookiesNamed(prefix+c.name)) == 0
+}
+
+// thisMachine reports whether browsers resolve a host to this very machine.
+func thisMachine(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.ToLower(strings.Trim(host, "[]"))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "127.0.0.1" || host == "::1"
+}
+
+// proxyTraces are headers that no browser sends by itself.
+func proxyTraces() []string {
+	return []string{
+		"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
+		"X-Forwarded-Server", "X-Forwarded-Ssl", "X-Real-Ip", "X-Original-Host", "X-Envoy-External-Address", "Cf-Ray", "Front-End-Https",
+	}
 }
 
 // tickets returns what the request carries. A site that isn't local never looks at the

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -51,13 +52,22 @@ type Config struct {
 
 	// AlwaysSecure takes away the exception for plain http on this very machine
 	// (localhost, 127.0.0.1, [::1]), where the cookie is neither Secure nor prefixed
-	// because some browsers would drop it. Set it where a proxy replaces the Host
-	// header by localhost.
+	// because some browsers would drop it. A proxy that replaces the Host header by
+	// localhost is noticed by what it adds to requests; set it there to leave nothing to
+	// chance.
 	AlwaysSecure bool
 
 	// Now is time.Now by default.
 	Now func() time.Time
 }
+
+// Format writes the configuration without its keys, for every verb.
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "vault.Config{Name:%q, Keys:%d}", c.Name, len(c.Keys))
+}
+
+// LogValue returns the configuration without its keys.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // Store is a latchkey.TokenStore over server-side entries. It is safe for concurrent use.
 type Store struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -316,6 +317,67 @@ func TestLocalhostNeedsNoTLS(t *testing.T) {
 	strict := open(t, vault.Config{Entries: newRecord(), AlwaysSecure: true})
 	c = save(t, strict, httptest.NewRequest("GET", "http://localhost/", nil), set("ses_1", "s1", "r1", start))[0]
 	want(t, "AlwaysSecure", c.Name, "__Host-Http-LK")
+}
+
+// A proxy that ends TLS and replaces the Host header, as nginx does unless told otherwise,
+// doesn't take the protection of the cookie away.
+func TestAttack34HostReplacedByAProxy(t *testing.T) {
+	t.Parallel()
+	s := open(t, vault.Config{Entries: newRecord()})
+	planted := save(t, s, httptest.NewRequest("GET", "http://localhost/", nil), set("ses_1", "s1", "r1", start))[0]
+	for name, change := range map[string]func(*http.Request){
+		"HTTP/1.0":          func(r *http.Request) { r.ProtoMinor = 0 },
+		"X-Forwarded-For":   func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.1") },
+		"X-Forwarded-Proto": func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") },
+		"Forwarded":         func(r *http.Request) { r.Header.Set("Forwarded", "for=192.0.2.1") },
+		"Via":               func(r *http.Request) { r.Header.Set("Via", "1.1 proxy") },
+		"X-Real-Ip":         func(r *http.Request) { r.Header.Set("X-Real-Ip", "192.0.2.1") },
+		"a public page": func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			r.Header.Set("Origin", "https://app.example")
+		},
+		"the protected name": func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "__Host-Http-LK", Value: "x"}) },
+		"a page that sent us": func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			r.Header.Set("Referer", "https://app.example/a")
+		},
+	} {
+		r := httptest.NewRequest("GET", "http://localhost:8080/", nil)
+		change(r)
+		if c := save(t, s, r, set("ses_2", "s2", "r2", start))[0]; c.Name != "__Host-Http-LK" || !c.Secure {
+			t.Errorf("%s: the cookie is %s, secure: %t", name, c.Name, c.Secure)
+		}
+		r.AddCookie(&http.Cookie{Name: planted.Name, Value: planted.Value})
+		want(t, name, load(t, s, r), "[] []")
+	}
+	// Another site's page that links to this machine changes nothing.
+	r := httptest.NewRequest("GET", "http://localhost:8080/", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	r.Header.Set("Referer", "https://search.example/")
+	if c := save(t, s, r, set("ses_3", "s3", "r3", start))[0]; c.Name != "LK" {
+		t.Errorf("on this machine: %s", c.Name)
+	}
+}
+
+// A configuration holds keys, which must not get into a log with it.
+func TestConfigRedacts(t *testing.T) {
+	t.Parallel()
+	c := vault.Config{Entries: newRecord(), Keys: []string{keyA, keyB}, Name: "LK2"}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "config", c)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "config", c)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		fmt.Fprintf(&log, verb, c)
+		fmt.Fprintf(&log, verb, &c)
+	}
+	for _, key := range c.Keys {
+		if strings.Contains(log.String(), key) || strings.Contains(log.String(), fmt.Sprintf("%x", key)) {
+			t.Error("a key is shown")
+		}
+	}
+	if !strings.Contains(log.String(), "LK2") {
+		t.Error(log.String())
+	}
 }
 
 // A store that fails says nothing about the session.
