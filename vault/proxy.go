@@ -35,9 +35,9 @@ type ProxyConfig struct {
 // A request without a session is refused with 401 and goes nowhere: the middleware's
 // Optional mode doesn't open the upstream.
 //
-// What the browser sends as Authorization, X-Forwarded-* or Forwarded is dropped; the
-// proxy writes X-Forwarded-For, -Host and -Proto itself. Cookies of the vault's name are
-// removed in both directions.
+// What the browser sends as Authorization, X-Forwarded-*, Forwarded or X-Real-IP is
+// dropped, also with underscores; the proxy writes X-Forwarded-For, -Host and -Proto
+// itself. Cookies of the vault's name are removed in both directions.
 func (s *Store) Proxy(c ProxyConfig) (http.Handler, error) {
 	switch {
 	case c.Target == nil || c.Target.Host == "" || c.Target.Scheme != "https" && c.Target.Scheme != "http":
@@ -53,6 +53,7 @@ func (s *Store) Proxy(c ProxyConfig) (http.Handler, error) {
 		Transport: c.Transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&target)
+			dropClaims(r.Out.Header)
 			r.SetXForwarded()
 			s.cookie.strip(r.Out.Header, c.ForwardCookies)
 			token, _ := latchkey.TokenFromContext(r.In.Context())
@@ -75,6 +76,17 @@ func (s *Store) Proxy(c ProxyConfig) (http.Handler, error) {
 		}
 		proxy.ServeHTTP(w, r)
 	}), nil
+}
+
+// dropClaims removes what only a proxy may say of a request. Upstreams that read headers
+// by way of environment variables don't tell an underscore from a hyphen.
+func dropClaims(h http.Header) {
+	for name := range h {
+		switch plain := strings.ToLower(strings.ReplaceAll(name, "_", "-")); {
+		case strings.HasPrefix(plain, "x-forwarded"), plain == "forwarded", plain == "x-real-ip", plain == "authorization":
+			delete(h, name)
+		}
+	}
 }
 
 // strip removes the vault's cookie from a request, or all of them.

@@ -121,7 +121,7 @@ func TestProxyAddsTheToken(t *testing.T) {
 	}
 	s.do(t, "POST", "/sign-in")
 	want := `alice GET /v1/api/things?page=2 cookies=[] for=["127.0.0.1"]`
-	status, body, header = s.do(t, "GET", "/api/things?page=2", "X-Forwarded-For", "6.6.6.6")
+	status, body, header = s.do(t, "GET", "/api/things?page=2")
 	if status != 200 || body != want {
 		t.Fatalf("%d %s, want %s", status, body, want)
 	}
@@ -139,6 +139,48 @@ func TestProxyAddsTheToken(t *testing.T) {
 	s.do(t, "POST", "/sign-out")
 	if status, _, _ = s.do(t, "GET", "/api/things"); status != 401 || len(s.rows.rows) != 0 {
 		t.Errorf("signed out: %d, %d entries", status, len(s.rows.rows))
+	}
+}
+
+// Attack 34: upstreams believe what a proxy in front of them says of the user and the
+// connection, under any name that they may read as one of these headers.
+func TestAttack34ProxyHeaders(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			if strings.Contains(strings.Join(values, ","), "forged") {
+				fmt.Fprintln(w, name)
+			}
+		}
+		fmt.Fprint(w, r.Header.Get("X-Forwarded-Host"), " ", r.Header.Get("X-Forwarded-Proto"), " ", r.Header.Get("X-Page"), " ", len(r.Header["Authorization"]))
+	}, nil)
+	s.do(t, "POST", "/sign-in")
+	r, err := http.NewRequest("GET", s.url+"/api/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// With such headers the site isn't this machine any more, and the cookie protected.
+	ticket := s.browser.Jar.Cookies(r.URL)[0]
+	s.browser.Jar = nil
+	r.Header.Set("Cookie", "__Host-Http-"+ticket.Name+"="+ticket.Value)
+	for _, name := range []string{
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Port",
+		"X-Forwarded-Prefix", "X-Forwarded-Client-Cert", "X-Forwarded", "X_Forwarded_User", "x_forwarded-for", "X-Real-Ip", "X_real_ip",
+	} {
+		r.Header[name] = []string{"forged"}
+	}
+	r.Header["X-Page"] = []string{"kept"}
+	res, err := s.browser.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimPrefix(s.url, "http://") + " http kept 1"; string(body) != want {
+		t.Errorf("the upstream gets\n%s\nwant %s", body, want)
 	}
 }
 
