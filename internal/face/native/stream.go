@@ -181,6 +181,8 @@ func (s *stream) flush() error {
 	if err == nil {
 		err = s.rc.Flush()
 	}
+	// With HTTP/2 a deadline ends a stream even when nothing is being written.
+	s.rc.SetWriteDeadline(time.Time{})
 	if s.buf.Cap() > maxIdleBuffer {
 		s.buf = bytes.Buffer{}
 	}

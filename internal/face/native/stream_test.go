@@ -1,0 +1,51 @@
+package native_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// held is an answer that keeps the deadline of its writes.
+type held struct {
+	*httptest.ResponseRecorder
+	deadline, written time.Time
+}
+
+func (h *held) SetWriteDeadline(at time.Time) error { h.deadline = at; return nil }
+
+func (h *held) Write(b []byte) (int, error) {
+	h.written = h.deadline
+	return h.ResponseRecorder.Write(b)
+}
+
+// Every write to a subscriber has a deadline, and the silence between two has none: with
+// HTTP/2 a deadline that passes ends a stream in which nobody writes.
+func TestStreamDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		c := call{method: "GET", path: "/" + w.project.String() + "/revocations", bearer: w.key, header: http.Header{"Accept": {"text/event-stream"}}}
+		out := &held{ResponseRecorder: httptest.NewRecorder()}
+		done := make(chan struct{})
+		go func() {
+			w.handler.ServeHTTP(out, c.request(t).WithContext(ctx))
+			close(done)
+		}()
+		for range 3 {
+			synctest.Wait()
+			if !out.deadline.IsZero() || out.written.Sub(time.Now()) < 9*time.Second {
+				t.Errorf("silent until %v, written until %v", out.deadline, out.written)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		cancel()
+		<-done
+		if left := time.Until(out.deadline); left <= 0 || left > time.Minute {
+			t.Errorf("the end of the answer has %v", left)
+		}
+	})
+}
