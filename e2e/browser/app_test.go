@@ -195,15 +195,16 @@ func count(rules []string, rule string) int {
 func (a *app) sessionCookie() string { return a.prefix + "DS" }
 func (a *app) refreshCookie() string { return a.prefix + "DSR" }
 
-// expire makes the session token run out, by the application's clock. It waits until the
-// token is old enough that the next one will last for a while, since the clock stays ahead
-// until settle.
-func (a *app) expire(b *tab) {
+// expire makes the session token run out, by the application's clock, which stays ahead
+// until settle. It waits until the token is old enough that the next one will last for a
+// while, and returns until when that is for sure.
+func (a *app) expire(b *tab) time.Time {
 	a.w.t.Helper()
 	const lasting = 5 * time.Second
 	held := a.state(b)
 	a.w.await("the session token is old enough", func() bool { return time.Since(held.IssuedAt) > lasting })
 	a.ahead.Store(int64(time.Until(held.ExpiresAt) + 100*time.Millisecond))
+	return time.Now().Add(lasting - time.Second)
 }
 
 // forget lets a minute pass for what the middleware remembers: the answer to a refresh, for

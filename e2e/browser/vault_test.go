@@ -34,16 +34,7 @@ func TestVault(t *testing.T) {
 			b.open(a.origin + "/account")
 		}
 
-		a.expire(tabs[0])
-		for i, got := range a.burst(tabs...) {
-			if got.Status != http.StatusOK || !strings.Contains(got.Body, sid) {
-				t.Errorf("%s: request %d gets %+v", origin, i, got)
-			}
-		}
-		a.settle()
-		if rules := a.rules(sid); count(rules, "rotate") != 1 {
-			t.Errorf("%s: the rules were %v, want one rotation", origin, rules)
-		}
+		a.rush(sid, tabs...)
 		if after := p.cookie(c.Name); after == nil || after.Value != c.Value {
 			t.Errorf("%s: the cookie was replaced", origin)
 		}
