@@ -26,6 +26,7 @@ const (
 	SessionCreated       Type = "session.created"
 	SessionEnded         Type = "session.ended"
 	SessionClaims        Type = "session.claims_changed"
+	ClaimsFlagged        Type = "claims.flagged" // they look like personal data or secrets
 	SessionsEnded        Type = "sessions.ended" // many at once: of a user, or by filter
 	RefreshRecovered     Type = "session.refresh_recovered"
 	TokenReuse           Type = "session.token_reuse"
@@ -44,7 +45,7 @@ const (
 // Types returns the whole vocabulary, in the order above.
 func Types() []Type {
 	return []Type{ProjectCreated, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
-		SessionCreated, SessionEnded, SessionClaims, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
+		SessionCreated, SessionEnded, SessionClaims, ClaimsFlagged, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted, MasterKeyResealed}
 }

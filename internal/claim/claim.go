@@ -1,6 +1,7 @@
-// Package claim owns custom claims: their names, limits and size. It is pure. Which
-// claims a token carries of its own is package token's business; this package only
-// knows their names, because no custom claim may take one.
+// Package claim owns custom claims: their names, limits and size, and what in them had
+// better not be there. It is pure. Which claims a token carries of its own is package
+// token's business; this package only knows their names, because no custom claim may
+// take one.
 package claim
 
 import (
@@ -119,7 +120,7 @@ func (c *checker) refuse(kind fault.Kind, name, code, detail string) {
 	}
 	at := c.pointer
 	if name != "" {
-		at += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name[:min(len(name), MaxName)])
+		at += "/" + escapeName(name[:min(len(name), MaxName)])
 	}
 	c.fields = append(c.fields, fault.Field{Pointer: at, Code: code, Detail: detail})
 }

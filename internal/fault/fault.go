@@ -63,7 +63,7 @@ func (k Kind) String() string {
 // Field is one part of a request that is wrong.
 type Field struct {
 	Pointer string // JSON pointer (RFC 6901) into the request's body, "" for the whole
-	Code    string // stable word: required, unknown, type, range, format, duplicate, contradiction, reserved, size
+	Code    string // stable word: required, unknown, type, range, format, duplicate, contradiction, reserved, sensitive, size
 	Detail  string // a sentence for people
 }
 

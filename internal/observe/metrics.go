@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -62,6 +63,7 @@ type Metrics struct {
 	ended       map[session.Reason]prometheus.Counter
 	otherReason prometheus.Counter
 	limited     map[Limit]prometheus.Counter
+	flagged     map[claim.LintPolicy]prometheus.Counter
 
 	commitSeconds, commitCalls prometheus.Histogram
 
@@ -87,6 +89,7 @@ func NewMetrics(version string) (*Metrics, error) {
 	ended := r.counters("sessions_ended_total", "Active sessions ended before they ran out, by reason.", "reason")
 	m.ended, m.otherReason = children(ended, reasons()...), ended.WithLabelValues(other)
 	m.limited = children(r.counters("rate_limited_total", "Requests refused because of a limit.", "limit"), SessionLimit, NetworkLimit)
+	m.flagged = children(r.counters("claims_flagged_total", "Sign-ins and changes of claims that hold what looks like personal data or a secret, by what was done about it.", "policy"), claim.LintWarn, claim.LintReject)
 
 	m.commitSeconds = r.histogram("store_commit_duration_seconds", "Time from the start of a write transaction until it is on disk.", secondsOf(100*time.Microsecond, time.Second))
 	m.commitCalls = r.histogram("store_commit_batch_size", "Writing calls that one transaction served.", prometheus.ExponentialBuckets(1, 2, 10))
@@ -147,6 +150,9 @@ func (m *Metrics) SessionsEnded(why session.Reason, n int) {
 
 // RateLimited counts a request that was refused because of a limit.
 func (m *Metrics) RateLimited(by Limit) { count(m.limited[by], 1) }
+
+// ClaimsFlagged counts a call whose claims look like personal data or secrets.
+func (m *Metrics) ClaimsFlagged(policy claim.LintPolicy) { count(m.flagged[policy], 1) }
 
 // Committed notes a write transaction that served so many calls and took d to be on disk.
 func (m *Metrics) Committed(calls int, d time.Duration) {

@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
@@ -69,6 +70,7 @@ func use(m *Metrics) {
 	m.SessionCreated()
 	m.SessionsEnded(session.Logout, 1)
 	m.RateLimited(SessionLimit)
+	m.ClaimsFlagged(claim.LintWarn)
 	m.Committed(64, 3*time.Millisecond)
 	m.Swept(Sessions, 10)
 	m.TaskRan(Sweep, nil, time.UnixMilli(1_500))
@@ -116,6 +118,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 		`{reason="user_disabled"} 0`, `{reason="user_deleted"} 0`, `{reason="session_limit"} 0`, `{reason="superseded"} 0`,
 		`{reason="key_revoked"} 0`, `{reason="other"} 0`)
 	wantSeries(t, page, "latchkey_rate_limited_total", `{limit="session"} 0`, `{limit="network"} 0`)
+	wantSeries(t, page, "latchkey_claims_flagged_total", `{policy="warn"} 0`, `{policy="reject"} 0`)
 	wantSeries(t, page, "latchkey_feed_subscribers", "0")
 	wantSeries(t, page, "latchkey_feed_snapshots_total", "0")
 	wantSeries(t, page, "latchkey_feed_entries_sent_total", "0")
@@ -143,6 +146,8 @@ func TestCounting(t *testing.T) {
 	m.SessionsEnded("whatever", 2)
 	m.RateLimited(NetworkLimit)
 	m.RateLimited("nothing")
+	m.ClaimsFlagged(claim.LintReject)
+	m.ClaimsFlagged("nothing")
 	m.Swept(Events, 500)
 	m.Swept("nothing", 1)
 	m.TaskRan(Sweep, nil, time.UnixMilli(1_767_322_445_250))
@@ -154,7 +159,7 @@ func TestCounting(t *testing.T) {
 		`refreshes_total{verdict="rotate"} 2`, `refreshes_total{verdict="theft"} 1`, `refreshes_total{verdict="other"} 2`,
 		`sessions_created_total 1`, `sessions_ended_total{reason="superseded"} 5`, `sessions_ended_total{reason="logout"} 0`,
 		`sessions_ended_total{reason="token_reuse"} 1`, `sessions_ended_total{reason="other"} 2`,
-		`rate_limited_total{limit="network"} 1`, `rate_limited_total{limit="session"} 0`, `swept_total{kind="event"} 500`,
+		`rate_limited_total{limit="network"} 1`, `rate_limited_total{limit="session"} 0`, `claims_flagged_total{policy="reject"} 1`, `swept_total{kind="event"} 500`,
 		`task_last_success_timestamp_seconds{task="sweep"} 1.76732244525e+09`, `task_failures_total{task="sweep"} 1`,
 	} {
 		if !strings.Contains(page, "\nlatchkey_"+want+"\n") {

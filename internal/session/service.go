@@ -44,6 +44,8 @@ type Found struct {
 	Row
 	Status Status
 	Reason Reason // for Over
+	// Flagged is what a change of claims set that looks like personal data or a secret.
+	Flagged []claim.Finding
 }
 
 func (s *Service) found(r Row, u Subject) Found {
@@ -139,35 +141,70 @@ func (s *Service) EndMatching(ctx context.Context, f Filter, e Ending) (int, err
 	}
 }
 
-// ChangeClaims merges changes into the custom claims of a session: each is a JSON merge
-// patch (RFC 7396), nil for none. The next refresh carries them. fit is asked whether
-// the result fits into the tokens.
-func (s *Service) ChangeClaims(ctx context.Context, p id.Project, sid id.Session, claims, nsec json.RawMessage,
-	fit func(Row) error, o audit.Origin,
-) (Found, error) {
+// ClaimsChange is a change of custom claims: JSON merge patches (RFC 7396), nil for none.
+type ClaimsChange struct {
+	Claims json.RawMessage
+	NSec   json.RawMessage
+	Lint   claim.LintPolicy // what is done about personal data and secrets in what is set
+}
+
+// ChangeClaims merges changes into the custom claims of a session. The next refresh
+// carries them. fit is asked whether the result fits into the tokens.
+func (s *Service) ChangeClaims(ctx context.Context, p id.Project, sid id.Session, c ClaimsChange, fit func(Row) error, o audit.Origin) (Found, error) {
 	for range attempts {
 		row, _, err := s.store.Find(ctx, p, sid)
 		if err != nil {
 			return Found{}, err
 		}
-		epoch := row.ClaimsEpoch
-		if row.Claims, err = claim.Merge(row.Claims, claims, "/claims", true); err != nil {
-			return Found{}, err
-		}
-		if row.NSec, err = claim.Merge(row.NSec, nsec, "/nsec", false); err != nil {
+		row, flagged, news, err := c.merge(row)
+		if err != nil {
 			return Found{}, err
 		}
 		if err := fit(row); err != nil {
 			return Found{}, err
 		}
-		e := audit.New(p, s.now(), audit.SessionClaims, o).Of(sid, row.User)
-		row, err = s.store.SetClaims(ctx, p, sid, epoch, row.Claims, row.NSec, e)
+		now := s.now()
+		events := []audit.Event{audit.New(p, now, audit.SessionClaims, o).Of(sid, row.User)}
+		if news {
+			events = append(events, audit.New(p, now, audit.ClaimsFlagged, o).Of(sid, row.User).With("findings", claim.Flagged(flagged)))
+		}
+		row, err = s.store.SetClaims(ctx, p, sid, row.ClaimsEpoch, row.Claims, row.NSec, events...)
 		if fault.KindOf(err) == fault.Conflict {
 			continue
 		}
-		return Found{Row: row, Status: Active}, err
+		if err != nil {
+			return Found{}, err
+		}
+		return Found{Row: row, Status: Active, Flagged: flagged}, nil
 	}
 	return Found{}, fault.New(fault.Conflict, "The claims are being changed by others; try again.")
+}
+
+// merge returns the row with the change, what the change flags, and whether any of that
+// is new to the session: nobody needs to be told twice.
+func (c ClaimsChange) merge(had Row) (row Row, flagged []claim.Finding, news bool, err error) {
+	row = had
+	if row.Claims, err = claim.Merge(had.Claims, c.Claims, "/claims", true); err != nil {
+		return row, nil, false, err
+	}
+	if row.NSec, err = claim.Merge(had.NSec, c.NSec, "/nsec", false); err != nil {
+		return row, nil, false, err
+	}
+	// Merged into nothing, a patch is what it sets. Only that is looked at: what the
+	// session has had before must not refuse a change of something else.
+	claims, err := claim.Merge(nil, c.Claims, "/claims", true)
+	if err != nil {
+		return row, nil, false, err
+	}
+	nsec, err := claim.Merge(nil, c.NSec, "/nsec", false)
+	if err != nil {
+		return row, nil, false, err
+	}
+	if flagged, err = c.Lint.Apply(claims, nsec); err != nil || len(flagged) == 0 {
+		return row, nil, false, err
+	}
+	before, err := c.Lint.Apply(had.Claims, had.NSec)
+	return row, flagged, claim.News(flagged, before), err
 }
 
 // attempts is how often a change is repeated that lost against a concurrent one.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -19,7 +20,7 @@ func fits(session.Row) error { return nil }
 
 func (o *office) claims(s session.Row, claims, nsec string, fit func(session.Row) error) (session.Found, error) {
 	o.t.Helper()
-	return o.ChangeClaims(o.t.Context(), o.project, s.ID, json.RawMessage(claims), json.RawMessage(nsec), fit, clerk)
+	return o.ChangeClaims(o.t.Context(), o.project, s.ID, session.ClaimsChange{Claims: json.RawMessage(claims), NSec: json.RawMessage(nsec), Lint: o.lint}, fit, clerk)
 }
 
 func TestChangeClaims(t *testing.T) {
@@ -113,14 +114,14 @@ type outrun struct {
 	rivals, tries int
 }
 
-func (s *outrun) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (session.Row, error) {
+func (s *outrun) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (session.Row, error) {
 	if s.tries++; s.tries <= s.rivals {
 		rival := json.RawMessage(fmt.Sprintf(`{"rival":%d}`, s.tries))
-		if _, err := s.Store.SetClaims(ctx, p, sid, epoch, rival, nsec, e); err != nil {
+		if _, err := s.Store.SetClaims(ctx, p, sid, epoch, rival, nsec, events...); err != nil {
 			return session.Row{}, err
 		}
 	}
-	return s.Store.SetClaims(ctx, p, sid, epoch, claims, nsec, e)
+	return s.Store.SetClaims(ctx, p, sid, epoch, claims, nsec, events...)
 }
 
 // A change that lost against another one is merged into what the other left.
@@ -181,4 +182,41 @@ func TestChangeClaimsTogether(t *testing.T) {
 	if len(claims) != callers || len(nsec) != callers || found.ClaimsEpoch != callers || len(o.said()) != callers {
 		t.Errorf("%d and %d claims, epoch %d", len(claims), len(nsec), found.ClaimsEpoch)
 	}
+}
+
+// What looks sensitive is told once for each place, with the change that set it.
+func TestChangeClaimsFlagged(t *testing.T) {
+	o := newOffice(t)
+	s := o.signIn(o.ada)
+	o.lint = claim.LintWarn
+	for _, c := range []struct {
+		claims, nsec string
+		flagged      int
+		told         bool
+	}{
+		{`{"plan":"pro"}`, ``, 0, false},
+		{`{"mail":"a@example.com"}`, ``, 1, true},
+		{`{"mail":"b@example.com"}`, ``, 1, false},
+		{`{"plan":"team"}`, ``, 0, false},
+		{``, `{"mail":"a@example.com"}`, 1, true},
+		{`{"mail":"c@example.com","phone":"+14155552671"}`, ``, 2, true},
+		{`{"mail":null,"phone":null}`, `{"mail":null}`, 0, false},
+	} {
+		got, err := o.claims(s, c.claims, c.nsec, fits)
+		o.must(err)
+		events := o.said()
+		if len(got.Flagged) != c.flagged || (len(events) == 2) != c.told {
+			t.Errorf("%s %s: %+v, events %v", c.claims, c.nsec, got.Flagged, events)
+		}
+	}
+	// Under reject nothing is set, and there is no event without a change.
+	o.lint = claim.LintReject
+	_, err := o.claims(s, `{"mail":"a@example.com"}`, `{"pwd":"x"}`, func(session.Row) error {
+		t.Error("asked whether it fits")
+		return nil
+	})
+	if !claim.Rejected(err) {
+		t.Errorf("got %v", err)
+	}
+	o.expect()
 }

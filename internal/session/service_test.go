@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -34,6 +35,7 @@ type office struct {
 	project  id.Project
 	ada, bob id.User
 	seen     map[id.Event]bool
+	lint     claim.LintPolicy // of changes of claims; "" is off
 }
 
 func newOffice(t *testing.T) *office {

@@ -58,7 +58,7 @@ type Store interface {
 	// ClaimsEpoch, if that is still the given one; otherwise fault.Conflict and
 	// nothing happens. Unknown session: fault.NotFound; one that isn't active:
 	// fault.SessionRevoked or fault.SessionExpired.
-	SetClaims(ctx context.Context, p id.Project, s id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (Row, error)
+	SetClaims(ctx context.Context, p id.Project, s id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (Row, error)
 
 	// End ends one session, with event audit.SessionEnded and a trace entry (rule
 	// End). It reports whether the session was active until now; ending an ended or

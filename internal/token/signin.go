@@ -59,7 +59,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 		return Set{}, err
 	}
 	for range attempts {
-		row, err := p.newRow(in, s.d.Now())
+		row, flagged, err := p.newRow(in, s.d.Now())
 		if err != nil {
 			return Set{}, err
 		}
@@ -69,8 +69,9 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 		if err != nil {
 			return Set{}, err
 		}
+		set.Flagged = flagged
 		admission := session.Admission{EndOthers: in.EndOthers, Max: p.policy.MaxSessions, Deny: p.policy.DenyOverLimit}
-		set.Row, err = s.d.Sessions.Insert(ctx, row, p.Version, admission, in.events(row)...)
+		set.Row, err = s.d.Sessions.Insert(ctx, row, p.Version, admission, in.events(row, flagged)...)
 		if errors.Is(err, session.ErrVersion) {
 			if p, err = s.load(ctx, in.Project); err != nil {
 				return Set{}, err
@@ -88,7 +89,7 @@ func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
 	if err != nil {
 		return err
 	}
-	row, err := p.newRow(in, s.d.Now())
+	row, _, err := p.newRow(in, s.d.Now())
 	if err != nil {
 		return err
 	}
@@ -96,27 +97,31 @@ func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
 	return err
 }
 
-func (in SignIn) events(row session.Row) []audit.Event {
-	created := audit.New(row.Project, row.CreatedAt, audit.SessionCreated, in.Origin).Of(row.ID, row.User)
-	if !in.EndOthers {
-		return []audit.Event{created}
+func (in SignIn) events(row session.Row, flagged []claim.Finding) []audit.Event {
+	events := []audit.Event{audit.New(row.Project, row.CreatedAt, audit.SessionCreated, in.Origin).Of(row.ID, row.User)}
+	if len(flagged) > 0 {
+		events = append(events, audit.New(row.Project, row.CreatedAt, audit.ClaimsFlagged, in.Origin).Of(row.ID, row.User).
+			With("findings", claim.Flagged(flagged)))
 	}
-	others := audit.New(row.Project, row.CreatedAt, audit.SessionsEnded, in.Origin).Of(id.Session{}, row.User).
-		With("reason", string(session.Superseded)).With("except", row.ID.String())
-	return []audit.Event{created, others}
+	if in.EndOthers {
+		events = append(events, audit.New(row.Project, row.CreatedAt, audit.SessionsEnded, in.Origin).Of(id.Session{}, row.User).
+			With("reason", string(session.Superseded)).With("except", row.ID.String()))
+	}
+	return events
 }
 
-// newRow returns the first row of a session.
-func (p *project) newRow(in SignIn, now time.Time) (session.Row, error) {
+// newRow returns the first row of a session, and what the project's claimLint flags in
+// its claims.
+func (p *project) newRow(in SignIn, now time.Time) (session.Row, []claim.Finding, error) {
 	now = session.Instant(now)
-	profile, err := in.profile(now)
+	profile, flagged, err := in.profile(claim.LintPolicy(p.Settings.ClaimLint), now)
 	if err != nil {
-		return session.Row{}, err
+		return session.Row{}, nil, err
 	}
 	lifetime := p.policy.AbsoluteTimeout
 	if in.Lifetime != 0 {
 		if in.Lifetime < minLifetime || in.Lifetime > lifetime {
-			return session.Row{}, fault.New(fault.OutOfRange, "The session can't be made like this.").WithFields(fault.Field{
+			return session.Row{}, nil, fault.New(fault.OutOfRange, "The session can't be made like this.").WithFields(fault.Field{
 				Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%v to the project's absoluteTimeout of %v is wanted.", minLifetime, lifetime)})
 		}
 		lifetime = in.Lifetime
@@ -132,11 +137,11 @@ func (p *project) newRow(in SignIn, now time.Time) (session.Row, error) {
 		row.IdleAt = now.Add(p.policy.IdleTimeout)
 	}
 	row.Trace = row.Trace.Add(session.Entry{At: now, Rule: session.Create, Issued: row.Newest, Context: in.Context})
-	return row, nil
+	return row, flagged, nil
 }
 
 // profile checks what the caller says of the session, all at once.
-func (in SignIn) profile(now time.Time) (session.Profile, error) {
+func (in SignIn) profile(lint claim.LintPolicy, now time.Time) (session.Profile, []claim.Finding, error) {
 	var bad []fault.Field
 	kind := fault.Invalid
 	collect := func(err error) {
@@ -155,12 +160,14 @@ func (in SignIn) profile(now time.Time) (session.Profile, error) {
 	collect(err)
 	nsec, err := claim.ParseUntrusted(in.NSec, "/nsec")
 	collect(err)
+	flagged, err := lint.Apply(claims, nsec)
+	collect(err)
 	if len(bad) > 0 {
-		return session.Profile{}, fault.New(kind, "The session can't be made like this.").WithFields(bad...)
+		return session.Profile{}, nil, fault.New(kind, "The session can't be made like this.").WithFields(bad...)
 	}
 	return session.Profile{
 		AuthTime: now, AMR: amr, Audience: slices.Clone(in.Audience), Claims: claims, NSec: nsec, Device: in.Device,
-	}, nil
+	}, flagged, nil
 }
 
 // checkAMR returns the methods, with mfa when they prove two different factors.

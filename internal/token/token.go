@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -75,4 +76,6 @@ type Set struct {
 	Row              session.Row
 	Rule             session.Rule
 	At               time.Time // the server's clock
+	// Flagged is what in a sign-in's claims looks like personal data or a secret.
+	Flagged []claim.Finding
 }

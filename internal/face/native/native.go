@@ -18,6 +18,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -39,6 +40,9 @@ type Counter interface {
 	SessionCreated()
 	SessionsEnded(why session.Reason, n int)
 	RateLimited(limit string) // "session" or "network"
+	// ClaimsFlagged is told of a call whose claims look like personal data or secrets,
+	// and what was done about it.
+	ClaimsFlagged(policy claim.LintPolicy)
 }
 
 // Deps is what a Face stands on.
@@ -115,6 +119,7 @@ type Route struct {
 	Status  int // when it isn't 200
 	Media   string
 	Codes   []latchkey.Code // besides those that every operation may answer
+	Lints   bool            // the setting claimLint is obeyed: invalid_request may have status 422
 	serve   wire.Handler
 	// before says to browsers which pages may read the answer, be it a refusal.
 	before func(w http.ResponseWriter, r *http.Request) error

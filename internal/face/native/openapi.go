@@ -253,6 +253,11 @@ func (r Route) problems(oc openapi.OperationContext) error {
 		codes[info.Status] = append(codes[info.Status], string(info.Code))
 		about[info.Status] = append(about[info.Status], text)
 	}
+	if r.Lints {
+		status, code := http.StatusUnprocessableEntity, string(latchkey.CodeInvalidRequest)
+		codes[status] = append(codes[status], code)
+		about[status] = append(about[status], fmt.Sprintf("`%s`: The claims hold personal data or secrets, and the setting claimLint is reject.", code))
+	}
 	if len(open) > 0 {
 		return fmt.Errorf("codes that no refusal has: %v", open)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
@@ -29,7 +30,7 @@ func (f *Face) sessionRoutes() []Route {
 			About:   "Tokens that the project delivers by cookie are in setCookie, to be forwarded to the browser, and not in the answer.",
 			Body:    latchkey.SignInRequest{}, Answer: latchkey.TokenSet{},
 			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict},
-			serve: f.managed(scope, f.signIn),
+			Lints: true, serve: f.managed(scope, f.signIn),
 		},
 		{
 			Method: "GET", Pattern: "/v1/projects/{project}/sessions", ID: "listSessions", Tag: tagSessions, Scope: scope,
@@ -45,7 +46,7 @@ func (f *Face) sessionRoutes() []Route {
 			Summary: "Change the custom claims of a live session; its next refresh carries them",
 			Body:    latchkey.ClaimsPatch{}, Answer: latchkey.Session{},
 			Codes: []latchkey.Code{latchkey.CodeSessionRevoked, latchkey.CodeSessionExpired, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict},
-			serve: f.managed(scope, f.changeClaims),
+			Lints: true, serve: f.managed(scope, f.changeClaims),
 		},
 		{
 			Method: "GET", Pattern: "/v1/projects/{project}/sessions/{sid}/trace", ID: "traceSession", Tag: tagSessions, Scope: scope,
@@ -68,14 +69,14 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 		return err
 	}
 	if in.User, err = f.resolve(r.Context(), c, body.User, in); err != nil {
-		return err
+		return f.linted(err, nil)
 	}
 	project, err := f.d.Tokens.Settings(r.Context(), c.project)
 	if err != nil {
 		return err
 	}
 	set, err := f.d.Tokens.SignIn(r.Context(), in)
-	if err != nil {
+	if err = f.linted(err, set.Flagged); err != nil {
 		return err
 	}
 	f.d.Counter.SessionCreated()
@@ -222,13 +223,31 @@ func (f *Face) changeClaims(w http.ResponseWriter, r *http.Request, c caller) er
 	if err != nil {
 		return err
 	}
+	project, err := f.d.Tokens.Settings(r.Context(), c.project)
+	if err != nil {
+		return err
+	}
 	fits, err := f.d.Tokens.Fits(r.Context(), c.project)
 	if err != nil {
 		return err
 	}
-	found, err := f.d.Sessions.ChangeClaims(r.Context(), c.project, sid, body.Claims, body.NSec, fits, c.origin)
-	if err != nil {
+	change := session.ClaimsChange{Claims: body.Claims, NSec: body.NSec, Lint: claim.LintPolicy(project.Settings.ClaimLint)}
+	found, err := f.d.Sessions.ChangeClaims(r.Context(), c.project, sid, change, fits, c.origin)
+	if err = f.linted(err, found.Flagged); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderSession(found))
+}
+
+// linted counts what the linter of claims did, and gives its refusal the status of a
+// request that is well made but isn't obeyed (RFC 9110, 15.5.21).
+func (f *Face) linted(err error, flagged []claim.Finding) error {
+	switch {
+	case claim.Rejected(err):
+		f.d.Counter.ClaimsFlagged(claim.LintReject)
+		return wire.WithStatus(http.StatusUnprocessableEntity, err)
+	case err == nil && len(flagged) > 0:
+		f.d.Counter.ClaimsFlagged(claim.LintWarn)
+	}
+	return err
 }

@@ -227,11 +227,11 @@ func (s tappedSessions) Confirm(ctx context.Context, p id.Project, sid id.Sessio
 	return s.Store.Confirm(ctx, p, sid, token, window)
 }
 
-func (s tappedSessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (session.Row, error) {
+func (s tappedSessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (session.Row, error) {
 	if err := s.call("sessions.SetClaims"); err != nil {
 		return session.Row{}, err
 	}
-	return s.Store.SetClaims(ctx, p, sid, epoch, claims, nsec, e)
+	return s.Store.SetClaims(ctx, p, sid, epoch, claims, nsec, events...)
 }
 
 func (s tappedSessions) End(ctx context.Context, p id.Project, sid id.Session, e session.Ending) (bool, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/native"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
@@ -233,6 +234,8 @@ func (c *counter) Refreshed(rule session.Rule)             { c.add("refreshed "+
 func (c *counter) SessionCreated()                         { c.add("created", 1) }
 func (c *counter) SessionsEnded(why session.Reason, n int) { c.add("ended "+string(why), n) }
 func (c *counter) RateLimited(limit string)                { c.add("limited "+limit, 1) }
+
+func (c *counter) ClaimsFlagged(policy claim.LintPolicy) { c.add("flagged "+string(policy), 1) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

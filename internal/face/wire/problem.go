@@ -181,6 +181,6 @@ type statusError struct {
 
 func (e *statusError) Unwrap() error { return e.error }
 
-// WithStatus returns err, to be answered with another HTTP status than its kind has: one
-// that only HTTP knows, such as 405.
+// WithStatus returns err, to be answered with another HTTP status than its kind has: for
+// what only HTTP tells apart, such as 405, or 422 from 400.
 func WithStatus(status int, err error) error { return &statusError{err, status} }

@@ -181,7 +181,7 @@ func (s sessions) Confirm(ctx context.Context, p id.Project, sid id.Session, tok
 	return row.Confirmed, nil
 }
 
-func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (session.Row, error) {
+func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (session.Row, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return session.Row{}, err
@@ -204,7 +204,7 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 	row.ClaimsEpoch++
 	owner.sessions[sid] = copyRow(row)
 	tx.revoke(row.Outdated(owner.life(), tx.now))
-	tx.log(e)
+	tx.log(events...)
 	return copyRow(row), nil
 }
 

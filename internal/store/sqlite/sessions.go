@@ -224,7 +224,7 @@ func (s sessions) Confirm(ctx context.Context, p id.Project, sid id.Session, tok
 	return confirmed && err == nil, err
 }
 
-func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, e audit.Event) (session.Row, error) {
+func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (session.Row, error) {
 	var row session.Row
 	err := s.write(ctx, func(tx *transaction) error {
 		found, err := findSession(tx.Conn, p, sid)
@@ -249,7 +249,7 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 		if err := tx.revoke(p, row.Outdated); err != nil {
 			return err
 		}
-		return tx.log(e)
+		return tx.log(events...)
 	})
 	if err != nil {
 		return session.Row{}, err
