@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,14 +13,29 @@ import (
 // held is an answer that keeps the deadline of its writes.
 type held struct {
 	*httptest.ResponseRecorder
+	mu                sync.Mutex
 	deadline, written time.Time
 }
 
-func (h *held) SetWriteDeadline(at time.Time) error { h.deadline = at; return nil }
+func (h *held) SetWriteDeadline(at time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deadline = at
+	return nil
+}
 
 func (h *held) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.written = h.deadline
 	return h.ResponseRecorder.Write(b)
+}
+
+// deadlines returns that of now and that of the last write.
+func (h *held) deadlines() (now, written time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.deadline, h.written
 }
 
 // Every write to a subscriber has a deadline, and the silence between two has none: with
@@ -37,14 +53,15 @@ func TestStreamDeadlines(t *testing.T) {
 		}()
 		for range 3 {
 			synctest.Wait()
-			if !out.deadline.IsZero() || out.written.Sub(time.Now()) < 9*time.Second {
-				t.Errorf("silent until %v, written until %v", out.deadline, out.written)
+			if silent, written := out.deadlines(); !silent.IsZero() || written.Sub(time.Now()) < 9*time.Second {
+				t.Errorf("silent until %v, written until %v", silent, written)
 			}
 			time.Sleep(10 * time.Second)
 		}
 		cancel()
 		<-done
-		if left := time.Until(out.deadline); left <= 0 || left > time.Minute {
+		deadline, _ := out.deadlines()
+		if left := time.Until(deadline); left <= 0 || left > time.Minute {
 			t.Errorf("the end of the answer has %v", left)
 		}
 	})
