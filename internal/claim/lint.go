@@ -109,6 +109,9 @@ func (l *linter) value(h hint) {
 			l.report(kind)
 		}
 	case json.Number:
+		if h == hintKey || h == hintBearer {
+			h = hintNothing // a count, however it is written
+		}
 		for _, kind := range append(inNumber(v.String()), h.inText(v.String())...) {
 			l.report(kind)
 		}

@@ -58,6 +58,7 @@ func TestLintWalks(t *testing.T) {
 		"hint goes no far": {`{"token":{"issued":"yesterday or so","kind":"opaque-one"}}`, nil},
 		"number":           {`{"n":4111111111111111}`, []string{"/claims/n card"}},
 		"numbers":          {`{"a":1767322445250,"b":-4111111111111111,"c":4111111111111111.0,"d":4.111111111111111e15,"e":4111111111111112}`, nil},
+		"counts":           {`{"tokens":200000000,"secrets":2.00000001e+18,"token":-12345678}`, nil},
 		"hinted number":    {`{"ssn":123456789,"phone":4915112345678,"pin":1234}`, []string{"/claims/ssn national_id", "/claims/phone phone", "/claims/pin password"}},
 	} {
 		if got := shown(Lint(json.RawMessage(c.in), "/claims")); !slices.Equal(got, c.want) {
@@ -160,7 +161,7 @@ func TestLintNames(t *testing.T) {
 		},
 		Bearer: {
 			yes: [][2]string{{"token", "0123abcd"}, {"accessToken", "0123abcd"}, {"id_token", "0123abcd"}, {"jwt", "0123abcd"}},
-			no:  [][2]string{{"token", "none"}, {"tokenType", "DPoP-bound"}, {"tokens", "one or two of them"}, {"token_expires_in", "3600000000"}, {"tokenize", "sentencewise"}},
+			no:  [][2]string{{"token", "none"}, {"tokens", "200000000"}, {"tokenType", "DPoP-bound"}, {"tokens", "one or two of them"}, {"token_expires_in", "3600000000"}, {"tokenize", "sentencewise"}},
 		},
 		NationalID: {
 			yes: [][2]string{{"ssn", "123456789"}, {"userSSN", "123456789"}, {"social_security_number", "123456789"}, {"nationalId", "PT-12345678"}, {"steuerId", "12345678901"}, {"dni", "1234567"}, {"codiceFiscale", "RSSMRA85T10A562X"}, {"nino", "qq123456c"}},

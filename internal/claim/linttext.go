@@ -178,7 +178,7 @@ func words(name string) string {
 }
 
 // minSecret is how long a value is, at least, that a name makes a key or a token:
-// {"secret":"santa"} is none.
+// {"secret":"santa"} is none. It also has a letter: {"tokens":200000000} is a count.
 const minSecret = 8
 
 // inText returns what a value is, given its name.
@@ -189,9 +189,9 @@ func (h hint) inText(s string) []Sensitive {
 	case h == hintPassword && s != "",
 		h == hintPIN && others == 0 && 4 <= digits && digits <= 8:
 		return []Sensitive{Password}
-	case h == hintKey && oneWord && len(s) >= minSecret:
+	case h == hintKey && oneWord && others > 0 && len(s) >= minSecret:
 		return []Sensitive{Key}
-	case h == hintBearer && oneWord && len(s) >= minSecret:
+	case h == hintBearer && oneWord && others > 0 && len(s) >= minSecret:
 		return []Sensitive{Bearer}
 	// The shortest of the ids has six digits.
 	case h == hintID && digits >= 6:

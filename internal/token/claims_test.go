@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
@@ -166,5 +168,37 @@ func TestAuthTimeSurvives(t *testing.T) {
 			t.Errorf("got %+v", c)
 		}
 		seen[c.JTI], seen[c.Token] = true, true
+	}
+}
+
+// The default warns: a sign-in whose claims look sensitive works, and its event is
+// written with those of the session, also when the tokens are refreshed later.
+func TestSignInFlagsClaims(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	flagged := func(in *token.SignIn) {
+		in.Claims, in.NSec, in.EndOthers = json.RawMessage(`{"mail":"alice@example.com"}`), json.RawMessage(`{"pin":1234}`), true
+	}
+	set := w.signIn(t, flagged)
+	if len(set.Flagged) != 2 || set.Flagged[0].Pointer != "/claims/mail" || set.Flagged[1].Pointer != "/nsec/pin" {
+		t.Errorf("flagged: %+v", set.Flagged)
+	}
+	w.settings(t, `{"claimLint":"reject"}`)
+	w.clock.Move(window)
+	w.refresh(t, w.Service, set.Refresh)
+	for name, try := range map[string]func() error{
+		"sign-in": func() error { _, err := w.trySignIn(flagged); return err },
+		"check": func() error {
+			in := token.SignIn{Project: w.project, User: w.user, AMR: []string{"pwd"}}
+			flagged(&in)
+			return w.CheckSignIn(w.ctx, in)
+		},
+	} {
+		refusedAt(t, name, try(), fault.Invalid, "/claims/mail /nsec/pin")
+	}
+	events, err := w.store.Events().List(w.ctx, audit.Query{Project: w.project, Types: []audit.Type{audit.ClaimsFlagged}, Limit: 9})
+	must(t, err)
+	if len(events) != 1 || events[0].Session != set.Row.ID || events[0].User != w.user || len(events[0].Data) != 1 {
+		t.Errorf("the events: %+v", events)
 	}
 }

@@ -101,13 +101,15 @@ func sessionClaims(t *testing.T, w *world) {
 			refused(t, err, fault.Conflict)
 		}
 		e := w.event(want.Project, audit.SessionClaims).Of(want.ID, want.User)
-		got, err := w.Sessions().SetClaims(w.ctx, want.Project, want.ID, int64(epoch), c.claims, c.nsec, e)
+		flagged := w.event(want.Project, audit.ClaimsFlagged).Of(want.ID, want.User).
+			With("findings", []any{map[string]any{"pointer": "/claims/a", "kind": "email"}})
+		got, err := w.Sessions().SetClaims(w.ctx, want.Project, want.ID, int64(epoch), c.claims, c.nsec, e, flagged)
 		ok(t, err)
 		want.Claims, want.NSec, want.ClaimsEpoch = c.claims, c.nsec, int64(epoch)+1
 		same(t, "the returned session", want, got)
 		got, _ = w.find(t, want.ID)
 		same(t, "the stored session", want, got)
-		w.told(t, e)
+		w.told(t, e, flagged)
 	}
 	// A refresh keeps them.
 	w.clock.Move(window)
