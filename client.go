@@ -15,7 +15,9 @@ import (
 // ClientConfig says which project a Client speaks to, and how. It holds a key: don't log
 // one.
 type ClientConfig struct {
-	// Issuer is {public URL}/{project id}. Required.
+	// Issuer is {public URL}/{project id}. Required. Plain http is accepted for every
+	// host, for networks that are protected by other means: whoever can listen there has
+	// the Key and the users' tokens.
 	Issuer string
 
 	// Key is a key of the project (lk_mgmt_…; lk_verify_… is enough for read-only

@@ -46,7 +46,8 @@ func (r RefreshRequest) Format(f fmt.State, _ rune) {
 // same answer again. Afterwards the caller may call Refresh again with the same token.
 //
 // Only an error for which IsTerminal is true means that the session is over. With a
-// management key the request is made in the application's name (scope sessions).
+// management key the request is made in the application's name (scope sessions), unless
+// the server refuses the key: then the token speaks for itself.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error) {
 	op := operation{method: "POST", url: c.issuer + "/session/refresh", repeat: always, attempt: refreshAttempt, most: 1}
 	body := RefreshBody{}
@@ -69,7 +70,14 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error
 	op.secrets = []string{r.Token}
 	ctx, cancel := context.WithTimeout(ctx, refreshBound)
 	defer cancel()
-	return c.refresh(ctx, op, body)
+	set, err := c.refresh(ctx, op, body)
+	if code := CodeOf(err); op.bearer != r.Token && !r.ReadOnly && (code == CodeUnauthenticated || code == CodeForbidden) {
+		// Perhaps it is our key that isn't good any more. The user's token needs none,
+		// and nobody shall be signed out because an operator has changed a key.
+		op.bearer = r.Token
+		return c.refresh(ctx, op, RefreshBody{})
+	}
+	return set, err
 }
 
 // refresh asks again when the server finds the request too old although it is new: then

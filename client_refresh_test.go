@@ -300,3 +300,38 @@ func TestRefreshTerminalOnlyOnVerdict(t *testing.T) {
 		}
 	}
 }
+
+// An operator who rotates or forgets to renew the application's key signs nobody out: the
+// user's token speaks for itself. A verdict on the session is final.
+func TestRefreshWithoutAGoodKey(t *testing.T) {
+	good := answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "r"})
+	for _, test := range []struct {
+		name    string
+		refusal func(*http.Request) (*http.Response, error)
+		request RefreshRequest
+		calls   int
+		fails   Code
+	}{
+		{"a key that isn't known", refuses(401, CodeUnauthenticated, false), RefreshRequest{Token: testToken, Device: &Device{IP: "192.0.2.7"}}, 2, ""},
+		{"a key without the scope", refuses(403, CodeForbidden, false), RefreshRequest{Token: testToken}, 2, ""},
+		{"an ended session", refuses(401, CodeSessionRevoked, true), RefreshRequest{Token: testToken}, 1, CodeSessionRevoked},
+		{"read-only, which needs a key", refuses(401, CodeUnauthenticated, false), RefreshRequest{Token: testToken, ReadOnly: true}, 1, CodeUnauthenticated},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := play(test.refusal, good)
+			_, err := testClient(t, testKey, server).Refresh(t.Context(), test.request)
+			if CodeOf(err) != test.fails || (err == nil) != (test.fails == "") || len(server.calls) != test.calls {
+				t.Fatalf("%v after %d calls", err, len(server.calls))
+			}
+			last := server.calls[len(server.calls)-1]
+			if test.calls == 2 && (last.Authorization != "Bearer "+testToken || strings.Contains(last.Body, "refreshToken") || strings.Contains(last.Body, "device")) {
+				t.Errorf("sent %+v", last)
+			}
+		})
+	}
+	// A token that nobody can read isn't better without the key.
+	server := play(refuses(401, CodeUnauthenticated, false))
+	if _, err := testClient(t, testKey, server).Refresh(t.Context(), RefreshRequest{Token: testToken}); CodeOf(err) != CodeUnauthenticated || len(server.calls) != 2 {
+		t.Errorf("%v after %d calls", err, len(server.calls))
+	}
+}
