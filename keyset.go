@@ -275,6 +275,9 @@ func (s *KeySet) fail(now time.Time, err error) {
 	s.notBefore = now.Add(backoff + rand.N(backoff/4))
 	s.lastCause = err
 	s.lastError = err.Error()
+	if s.failures&(s.failures-1) != 0 {
+		return // told at 1, 2, 4, 8 and so on: a long outage mustn't fill the log
+	}
 	s.log.Warn("latchkey: the key set can't be fetched", "error", err, "failures", s.failures, "age", s.ageAt(now).Round(time.Second))
 }
 

@@ -235,7 +235,8 @@ func (r *Revocations) silence(now time.Time) time.Duration {
 	if at == nil {
 		return math.MaxInt64
 	}
-	return max(now.Sub(*at), 0)
+	// The monotonic clock stands still while a machine sleeps; the wall clock doesn't.
+	return max(now.Sub(*at), now.Round(0).Sub(at.Round(0)), 0)
 }
 
 // onKey sets what is called when a key was revoked: the key set must be fetched again.

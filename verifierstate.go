@@ -135,7 +135,9 @@ func (v *Verifier) saveState() bool {
 		return false
 	}
 	s := verifierState{Version: stateVersion, Issuer: v.issuer}
-	s.Keys, s.Tag, s.FetchedAt = v.keys.snapshot()
+	if s.Keys, s.Tag, s.FetchedAt = v.keys.snapshot(); len(s.Keys) == 0 {
+		return false
+	}
 	if v.feed != nil {
 		s.Feed = v.feed.export()
 	}

@@ -157,7 +157,10 @@ func TestStateUnreadable(t *testing.T) {
 	}
 	// A folder, which can't be read nor be written.
 	v, log, err := stateVerifier(t, t.TempDir(), &keyServer{body: string(key.keySet(t))}, &testFeed{})
-	if err != nil || !strings.Contains(log.String(), "ignored") || v.saveState() || !strings.Contains(log.String(), "can't be written") {
+	if err != nil || !strings.Contains(log.String(), "ignored") || v.saveState() || strings.Contains(log.String(), "can't be written") {
+		t.Errorf("without keys: %v, log %q", err, log)
+	}
+	if !v.keys.has(t, "k1") || v.saveState() || !strings.Contains(log.String(), "can't be written") {
 		t.Errorf("%v, log %q", err, log)
 	}
 }
