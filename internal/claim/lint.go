@@ -159,7 +159,7 @@ func (l *linter) list(h hint) {
 
 // escapeName makes a name part of a JSON pointer (RFC 6901, 3).
 func escapeName(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }
 
 // LintPolicy is what a project does about findings: the setting claimLint.

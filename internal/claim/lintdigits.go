@@ -76,7 +76,7 @@ func alone(s string, from, to int) bool {
 
 // plain returns s[from:to] without what groups its characters.
 func plain(s string, from, to int) string {
-	return strings.NewReplacer(" ", "", "-", "").Replace(s[from:to])
+	return strings.ReplaceAll(strings.ReplaceAll(s[from:to], " ", ""), "-", "")
 }
 
 // networks are the prefixes of cards that are in use, and the lengths that go with them
