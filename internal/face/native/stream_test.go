@@ -53,7 +53,7 @@ func TestStreamDeadlines(t *testing.T) {
 		}()
 		for range 3 {
 			synctest.Wait()
-			if silent, written := out.deadlines(); !silent.IsZero() || written.Sub(time.Now()) < 9*time.Second {
+			if silent, written := out.deadlines(); !silent.IsZero() || time.Until(written) < 9*time.Second {
 				t.Errorf("silent until %v, written until %v", silent, written)
 			}
 			time.Sleep(10 * time.Second)
