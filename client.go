@@ -156,7 +156,7 @@ func splitIssuer(issuer string) (base, project string, err error) {
 	at := strings.LastIndexByte(issuer, '/')
 	base, project = issuer[:at], issuer[at+1:]
 	if !isID(project) || !strings.HasPrefix(project, "prj_") {
-		return "", "", errors.New("the Issuer doesn't end with a project's id (prj_…)")
+		return "", "", errors.New("the Issuer doesn't end with a project's id (prj_…, nothing behind it)")
 	}
 	return base, project, nil
 }

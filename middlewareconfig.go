@@ -60,7 +60,7 @@ type MiddlewareConfig struct {
 	// to SignInURL don't get here.
 	ErrorHandler func(http.ResponseWriter, *http.Request, Refusal)
 
-	Logger *slog.Logger     // default: discard. No token is ever logged
+	Logger *slog.Logger     // default: slog.Default(). No token is ever logged
 	Now    func() time.Time // default: time.Now
 }
 
@@ -138,7 +138,8 @@ func (m *Middleware) fill() {
 		m.clientIP = remoteIP
 	}
 	if m.log == nil {
-		m.log = slog.New(slog.DiscardHandler)
+		// Not silence: users only see "try again" when the application is at fault.
+		m.log = slog.Default()
 	}
 	if m.now == nil {
 		m.now = time.Now

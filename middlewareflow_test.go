@@ -1,9 +1,12 @@
 package latchkey
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -254,5 +257,27 @@ func TestDevice(t *testing.T) {
 	k.m.clientIP = func(r *http.Request) netip.Addr { return netip.MustParseAddr("fe80::1%eth0") }
 	if d := ask("r5", "192.0.2.1:99"); d == nil || d.IP != "fe80::1" {
 		t.Errorf("device %+v", d)
+	}
+}
+
+// What the application did wrong is said without asking for it: its users only see "try
+// again".
+func TestWrongIssuerIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	before, writer, flags := slog.Default(), stdlog.Writer(), stdlog.Flags()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer func() { // SetDefault has led package log to the new logger, too
+		slog.SetDefault(before)
+		stdlog.SetOutput(writer)
+		stdlog.SetFlags(flags)
+	}()
+	k := newRig(t, func(m *Middleware) { m.log = nil })
+	k.reasons["s1"], k.reasons["s2"] = ReasonIssuer, ReasonIssuer
+	k.answers("s2", "r2")
+	k.refused(k.serve(k.m.Required(seen), visitor("GET", "/", "s1", "r1")), 503, CodeUnavailable, false, "")
+	for _, part := range []string{"level=ERROR", "latchkey doctor", "reason=issuer"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("%q isn't logged: %s", part, &log)
+		}
 	}
 }

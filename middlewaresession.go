@@ -139,7 +139,8 @@ func (m *Middleware) renew(w http.ResponseWriter, r *http.Request, v *recognitio
 	if reason := ReasonOf(err); err != nil && weight(err) == 0 {
 		// It is no token of this project: Client and Verifier speak to different ones,
 		// or something stands between. Its successor isn't to be kept either.
-		m.log.LogAttrs(r.Context(), slog.LevelError, "the server's new session token is refused", slog.String("reason", string(reason)))
+		m.log.LogAttrs(r.Context(), slog.LevelError, "the server's new session token is refused; latchkey doctor compares Issuer with the server's",
+			slog.String("reason", string(reason)))
 		v.refuse(unavailable("The session can't be refreshed now; try again.", retryTransient, err))
 		return
 	}

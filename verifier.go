@@ -37,7 +37,9 @@ type Verifier struct {
 	log              *slog.Logger
 	now              func() time.Time
 
+	made     time.Time
 	running  atomic.Bool
+	unrun    atomic.Bool // that nobody runs it was logged
 	accepted spreadCounter
 	refused  map[Reason]*atomic.Uint64
 }
@@ -70,7 +72,7 @@ func (c VerifierConfig) verifier(feed revocationFeed) (*Verifier, error) {
 	v := &Verifier{
 		issuer: c.Issuer, audience: c.Audience, skew: c.ClockSkew, maxSilence: c.MaxSilence,
 		keys: c.Keys, feed: feed, cache: newVerifiedTokens(c.CacheBytes),
-		stateFile: c.StateFile, log: c.Logger, now: c.Now, refused: map[Reason]*atomic.Uint64{},
+		stateFile: c.StateFile, log: c.Logger, now: c.Now, made: c.Now(), refused: map[Reason]*atomic.Uint64{},
 	}
 	for _, r := range allReasons() {
 		v.refused[r] = new(atomic.Uint64)
@@ -180,6 +182,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (*Cl
 	}
 	var judged uint64
 	if v.feed != nil {
+		v.noticeUnrun(now)
 		judged = v.feed.version()
 		if reason := v.feed.judge(claims); reason != "" {
 			return nil, refuseToken(reason, "")
@@ -275,6 +278,21 @@ func (v *Verifier) unmet(need *Requirement, c *Claims, now time.Time) *TokenErro
 		return refuseToken(reason, "")
 	}
 	return nil
+}
+
+// unrunAfter is how long a new Verifier may be without Run before that looks forgotten.
+const unrunAfter = 10 * time.Second
+
+// noticeUnrun says once that nobody runs a Verifier which has a feed: revoked tokens
+// would pass until they expire, and nothing else would show it. Whoever runs the feed by
+// itself hears of revocations, too.
+func (v *Verifier) noticeUnrun(now time.Time) {
+	if v.running.Load() || now.Sub(v.made) < unrunAfter || v.feed.silence(now) <= v.maxSilence {
+		return
+	}
+	if !v.unrun.Swap(true) {
+		v.log.Warn("latchkey: nobody runs this Verifier, so it hears of no revocation; start go verifier.Run(ctx)", "issuer", v.issuer)
+	}
 }
 
 var errRunning = errors.New("this Verifier is being run already")

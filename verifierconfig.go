@@ -95,7 +95,7 @@ func (c *VerifierConfig) check() []error {
 	var problems []error
 	problems = appendError(problems, checkAddress("Issuer", c.Issuer))
 	if c.Audience == "" {
-		problems = append(problems, fmt.Errorf("%s: it is missing, and Issuer doesn't end with a project id", "Audience"))
+		problems = append(problems, fmt.Errorf("%s: it is missing, and Issuer doesn't end with a project's id (prj_…, nothing behind it)", "Audience"))
 	}
 	if c.ClockSkew > maxClockSkew {
 		problems = append(problems, fmt.Errorf("ClockSkew: at most %v is possible", maxClockSkew))
