@@ -28,6 +28,9 @@ func TestScreen(t *testing.T) {
 		t.Errorf("the first screen has %d lines, which is more than a screen", lines)
 	}
 	checkScreen(t, w.paste(string(screen)))
+	if folder := regexp.MustCompile(`session list --data (\S+) shows`).FindStringSubmatch(string(screen)); folder == nil || !strings.HasPrefix(folder[1], temp) {
+		t.Errorf("the screen doesn't say how to look into the store: %v", folder)
+	}
 	for line := range strings.Lines(string(screen)) {
 		url := regexp.MustCompile(`http://\S+`).FindString(line)
 		if url == "" || strings.HasPrefix(line, "  ") {

@@ -192,9 +192,9 @@ func (t *terminal) welcome(r readyFile, dir string, temporary bool) {
 		"ISSUER_VALUE", r.Issuer, "API_VALUE", r.URL+"/v1/projects/"+r.Project, "KEY_VALUE", r.ManagementKey,
 		"USER", r.User, "URL", r.URL).Replace(screen)
 	t.printf("%s", text)
+	t.printf("The data is in %s; latchkey session list --data %s shows the sessions.\n", dir, dir)
 	if temporary {
-		t.printf("The data is in a temporary folder and gone afterwards; --data DIR keeps it.\n\n")
-	} else {
-		t.printf("The data is in %s; latchkey session list --data %s shows the sessions.\n\n", dir, dir)
+		t.printf("This folder is temporary and gone afterwards; --data DIR keeps everything in one of yours.\n")
 	}
+	t.printf("\n")
 }
