@@ -125,11 +125,12 @@ func (m *Middleware) guard(next http.Handler, optional bool, need []Requirement)
 		if recognitionOf(r.Context()) != v {
 			r = r.WithContext(context.WithValue(r.Context(), recognitionKey{}, v))
 		}
-		if !v.saved {
+		if !v.saved && safeMethod(r.Method) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		u := &uncached{ResponseWriter: w}
+		// Signing in and out changes something, so it comes with other methods.
+		u := &uncached{ResponseWriter: w, of: v}
 		next.ServeHTTP(u.protect(), r)
 		u.begin() // for handlers that write nothing
 	})

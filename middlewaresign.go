@@ -24,7 +24,7 @@ func (m *Middleware) SignIn(w http.ResponseWriter, r *http.Request, set TokenSet
 	if set.SessionToken == "" || set.RefreshToken == "" {
 		return errors.New("latchkey: the token set to sign in with lacks a token")
 	}
-	v := new(recognition)
+	v := answering(r)
 	if err := v.write(w, func() error { return m.tokens.Save(w, r, set) }); err != nil {
 		return err
 	}
@@ -83,7 +83,15 @@ func (m *Middleware) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if m.readOnly || len(held.Refresh)+len(held.Session) == 0 {
 		return failed
 	}
-	return errors.Join(failed, new(recognition).write(w, func() error { return m.tokens.Clear(w, r) }))
+	return errors.Join(failed, answering(r).write(w, func() error { return m.tokens.Clear(w, r) }))
+}
+
+// answering returns what is known of the request, behind a Middleware or not.
+func answering(r *http.Request) *recognition {
+	if v := recognitionOf(r.Context()); v != nil {
+		return v
+	}
+	return new(recognition)
 }
 
 // end logs out at the server with each of the tokens. One that the server can't read is

@@ -27,13 +27,16 @@ func headersSent(w http.ResponseWriter) bool {
 // uncached keeps a response that sets cookies out of caches even when the handler, which
 // knows nothing of the cookies, calls it public. Otherwise one user would get the other's
 // session from the cache.
+//
+// It also knows whether the response has begun, for those who sign in or out too late.
 type uncached struct {
 	http.ResponseWriter
+	of    *recognition // of the request, which knows whether cookies are set; nil: they are
 	begun bool
 }
 
 func (u *uncached) begin() {
-	if !u.begun {
+	if !u.begun && (u.of == nil || u.of.saved) {
 		forbidCaching(u.Header())
 	}
 }

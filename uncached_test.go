@@ -242,6 +242,32 @@ func TestHeadersSent(t *testing.T) {
 	}
 }
 
+// The form of a sign-in is behind Optional, on a response writer that tells nothing.
+func TestSignInAfterTheBody(t *testing.T) {
+	for name, late := range map[string]bool{"in time": false, "too late": true} {
+		k := newRig(t, withCookies(t))
+		var err error
+		form := k.m.Optional(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			if late {
+				io.WriteString(w, "welcome")
+			}
+			err = k.m.SignIn(w, r, TokenSet{SessionToken: "s2", RefreshToken: "r2"})
+			w.Header().Set("Cache-Control", "public, max-age=60")
+			io.WriteString(w, "!")
+		}))
+		rec := httptest.NewRecorder()
+		form.ServeHTTP(plainWriter{rec}, visitor("POST", "https://example.com/sign-in"))
+		h := rec.Result().Header
+		if errors.Is(err, ErrHeadersSent) != late || (err == nil) == late || (h.Get("Set-Cookie") == "") != late {
+			t.Errorf("%s: %v %v", name, err, h)
+		}
+		if !late && h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: the cookies may be cached: %v", name, h)
+		}
+	}
+}
+
 type plainUnwrapper struct{ plainWriter }
 
 func (p plainUnwrapper) Unwrap() http.ResponseWriter { return p.ResponseWriter }
