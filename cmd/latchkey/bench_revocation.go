@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,7 +136,9 @@ func (r *revocationRun) measure(ctx context.Context) (revocationAnswer, error) {
 	defer running.Wait()
 	defer stop()
 	for range r.plan.verifiers {
-		v, err := latchkey.NewVerifier(latchkey.VerifierConfig{Issuer: r.server.Issuer, Key: r.server.VerifyKey})
+		v, err := latchkey.NewVerifier(latchkey.VerifierConfig{
+			Issuer: r.server.Issuer, Key: r.server.VerifyKey, Logger: slog.New(slog.DiscardHandler),
+		})
 		if err != nil {
 			return revocationAnswer{}, err
 		}

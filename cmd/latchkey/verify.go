@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path"
 	"strings"
@@ -22,6 +23,7 @@ func verify(ctx context.Context, j *jwt, token, issuer, jwksFile string, now fun
 		// The project id, also where the issuer has a slash too much: that it isn't the
 		// token's is the better explanation.
 		Issuer: issuer, Audience: path.Base(issuer), ClockSkew: clockSkew, CacheBytes: -1, Now: now,
+		Logger: slog.New(slog.DiscardHandler), // what goes wrong is the command's error
 	}
 	if jwksFile != "" {
 		body, err := os.ReadFile(jwksFile)
@@ -48,6 +50,10 @@ func explain(j *jwt, issuer string, err error) error {
 	}
 	said := err.Error()
 	switch refused.Reason {
+	case latchkey.ReasonKeysUnavailable:
+		if j.text("iss") != issuer {
+			said = fmt.Sprintf("wrong issuer: %q signed it, and of %q no keys can be fetched", j.text("iss"), issuer)
+		}
 	case latchkey.ReasonType:
 		if j.header["typ"] != "at+jwt" {
 			said = fmt.Sprintf("not a session token: its typ is %q, at+jwt is wanted", j.header["typ"])
