@@ -38,7 +38,7 @@ func Example() {
 	defer t.end()
 	server := latchkeytest.NewIssuer(t)
 	verifier, client := server.Verifier(), server.Client()
-	key := strings.Repeat("0f1e2d3c4b5a6978", 4) // yours: openssl rand -hex 32
+	key := "c111e2fa0032f1fca4cf4b82d66d44bbd2488db346a65e2f80b584252109d83d" // yours: openssl rand -hex 32
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println("the service gets a token:", strings.HasPrefix(r.Header.Get("Authorization"), "Bearer eyJ"))
 	}))

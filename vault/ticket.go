@@ -12,6 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey"
 )
 
 // ticket is what the cookie holds: 256 random bits that name an entry and, with a key of
@@ -75,6 +78,11 @@ func parseKeys(texts []string) (ring, error) {
 			continue
 		}
 		k = append(k, b)
+	}
+	if len(problems) == 0 {
+		// The same keys that cookies refuse: repeated ones, and such as a person made up.
+		_, err := latchkey.ParseCookieKeys(strings.Join(texts, ","))
+		problems = append(problems, err)
 	}
 	return k, errors.Join(problems...)
 }

@@ -139,7 +139,11 @@ func appendNew(list []string, token string) []string {
 // find opens what the request's cookies stand for, newest tokens first.
 func (s *Store) find(r *http.Request) ([]held, error) {
 	var found []held
-	for _, t := range s.cookie.tickets(r) {
+	tickets, err := s.cookie.tickets(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tickets {
 		sealed, ok, err := s.entries.find(r.Context(), t.key())
 		if err != nil {
 			return nil, failed(err)
@@ -210,8 +214,9 @@ func failed(err error) error { return fmt.Errorf("vault: the store of entries fa
 
 // Clear removes the entries that the request's cookies stand for, and the cookie.
 func (s *Store) Clear(w http.ResponseWriter, r *http.Request) error {
-	var problems []error
-	for _, t := range s.cookie.tickets(r) {
+	tickets, err := s.cookie.tickets(r)
+	problems := []error{err}
+	for _, t := range tickets {
 		problems = append(problems, s.entries.delete(r.Context(), t.key()))
 	}
 	problems = append(problems, s.cookie.clear(w, r))

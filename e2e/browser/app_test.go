@@ -101,7 +101,7 @@ func (a *app) start(o arrangement) {
 	if o.vault {
 		entries := memstore.New()
 		w.t.Cleanup(entries.StopCleanup)
-		c.Tokens, err = vault.New(vault.Config{Entries: entries, Keys: []string{strings.Repeat("0f", 32)}})
+		c.Tokens, err = vault.New(vault.Config{Entries: entries, Keys: []string{"c111e2fa0032f1fca4cf4b82d66d44bbd2488db346a65e2f80b584252109d83d"}})
 		must(err)
 	}
 	middleware, err := latchkey.NewMiddleware(c)
