@@ -92,14 +92,18 @@ func summary(clients []*client, took time.Duration) (figures, error) {
 	if len(times) == 0 {
 		return f, fmt.Errorf("no request succeeded: %s", f.FirstFail)
 	}
-	slices.Sort(times)
+	all := spread(times)
+	all.Failed, all.FirstFail, all.PerSecond = f.Failed, f.FirstFail, float64(len(times))/took.Seconds()
+	return all, nil
+}
+
+// spread is the distribution of durations, of which there is one at least.
+func spread(list []time.Duration) figures {
+	slices.Sort(list)
 	at := func(q float64) float64 {
-		return float64(times[min(len(times)-1, int(q*float64(len(times))))]) / float64(time.Millisecond)
+		return float64(list[min(len(list)-1, int(q*float64(len(list))))]) / float64(time.Millisecond)
 	}
-	f.Requests = len(times)
-	f.PerSecond = float64(len(times)) / took.Seconds()
-	f.P50, f.P95, f.P99, f.Max = at(.5), at(.95), at(.99), at(1)
-	return f, nil
+	return figures{Requests: len(list), P50: at(.5), P95: at(.95), P99: at(.99), Max: at(1)}
 }
 
 // client is one connection with tokens of its own, so that every refresh presents the

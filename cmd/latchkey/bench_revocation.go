@@ -267,15 +267,6 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// spread is the distribution of durations.
-func spread(list []time.Duration) figures {
-	slices.Sort(list)
-	at := func(q float64) float64 {
-		return float64(list[min(len(list)-1, int(q*float64(len(list))))]) / float64(time.Millisecond)
-	}
-	return figures{Requests: len(list), P50: at(.5), P95: at(.95), P99: at(.99), Max: at(1)}
-}
-
 func (t *terminal) printRevocation(out revocationAnswer) {
 	t.printf("%d sessions revoked, %d verifiers; milliseconds from the revoke call's answer to the refusal\n\n", out.Revocations, out.Verifiers)
 	row := func(name string, f figures) []string {
