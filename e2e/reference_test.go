@@ -91,6 +91,7 @@ func TestDocs(t *testing.T) {
 		latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeUnauthenticated, latchkey.CodeSessionRevoked,
 		latchkey.CodeSessionExpired, latchkey.CodeTokenReuse, latchkey.CodeReauthenticate, latchkey.CodeForbidden, latchkey.CodeNotFound,
 		latchkey.CodeRequestExpired, latchkey.CodeConflict, latchkey.CodeRateLimited, latchkey.CodeUnavailable, latchkey.CodeInternal,
+		latchkey.CodeTemplateInvalid, latchkey.CodeSignInDenied, latchkey.CodeInsufficient,
 	} {
 		if !strings.Contains(page, string(code)) {
 			t.Errorf("the page doesn't tell of %s", code)

@@ -21,6 +21,7 @@ const (
 	Contradiction                // two values exclude each other; Fields name both
 	ReservedClaim                // a custom claim uses a reserved name
 	ClaimsTooLarge               // claims over their limit or the token's budget
+	TemplateInvalid              // a template or sign-in action can't be used; Fields say where
 	TokenInURL                   // a credential was sent in a query string
 	TooLarge                     // a body or token over its limit
 	Unauthenticated              // no credential, or an unreadable one
@@ -29,6 +30,8 @@ const (
 	TokenReuse                   // terminal: two holders of one session are proven
 	Reauthentication             // terminal: policy demands a new sign-in
 	Forbidden                    // authenticated, but not allowed
+	Denied                       // the project's sign-in actions say no; the code of the field is theirs
+	Insufficient                 // the session isn't authenticated strongly enough; the code of the field says what is missing
 	NotFound                     // no such thing, or none that the caller may know of
 	RequestExpired               // transient: the request was composed too long ago
 	Conflict                     // transient: a concurrent change, or a name already taken
@@ -47,9 +50,9 @@ func Kinds() []Kind {
 }
 
 var names = [count]string{
-	"internal", "invalid", "out of range", "contradiction", "reserved claim", "claims too large", "token in URL",
+	"internal", "invalid", "out of range", "contradiction", "reserved claim", "claims too large", "template invalid", "token in URL",
 	"too large", "unauthenticated", "session revoked", "session expired", "token reuse", "reauthentication required",
-	"forbidden", "not found", "request expired", "conflict", "rate limited", "unavailable",
+	"forbidden", "denied", "insufficient", "not found", "request expired", "conflict", "rate limited", "unavailable",
 }
 
 // String returns a name for logs.
@@ -63,7 +66,7 @@ func (k Kind) String() string {
 // Field is one part of a request that is wrong.
 type Field struct {
 	Pointer string // JSON pointer (RFC 6901) into the request's body, "" for the whole
-	Code    string // stable word: required, unknown, type, range, format, duplicate, contradiction, reserved, sensitive, size
+	Code    string // stable word: required, unknown, type, range, format, duplicate, contradiction, reserved, sensitive, size; of a Denied one the project's own
 	Detail  string // a sentence for people
 }
 

@@ -79,6 +79,7 @@ func TestTable(t *testing.T) {
 		"claims_too_large": "422", "token_in_url": "400", "too_large": "413", "unauthenticated": "401", "session_revoked": "401 terminal",
 		"session_expired": "401 terminal", "token_reuse": "401 terminal", "reauthentication_required": "401 terminal", "forbidden": "403",
 		"not_found": "404", "request_expired": "409", "conflict": "409", "rate_limited": "429", "unavailable": "503",
+		"template_invalid": "422", "sign_in_denied": "403", "insufficient_authentication": "403",
 	}
 	for _, info := range Codes() {
 		got := fmt.Sprint(info.Status)
