@@ -53,6 +53,18 @@ type Cookies struct {
 	PreviousDomains []string `json:"previousDomains" description:"What domain was earlier, at most 3: cookies from there are still read, and replaced."`
 }
 
+// TenantSettings are what a tenant decides about the sessions of its members. A member
+// that is nil leaves it to the project. A tenant only ever makes things stricter: of the
+// project and all tenants of a user, the strictest value counts.
+type TenantSettings struct {
+	SessionTokenTTL *Duration `json:"sessionTokenTTL,omitempty" description:"Life of a session token. 1m to 24h."`
+	AbsoluteTimeout *Duration `json:"absoluteTimeout,omitempty" description:"Life of a session, however often it is refreshed. 3m to 2y (730d)."`
+	IdleTimeout     *Duration `json:"idleTimeout,omitempty" description:"A session not refreshed for so long ends. off, or 5m to absoluteTimeout."`
+	StepUpTTL       *Duration `json:"stepUpTTL,omitempty" description:"Life of a stepped-up session. 1m to 24h."`
+	MaxSessions     *int      `json:"maxSessionsPerUser,omitempty" description:"Live sessions a user may have; 0 for no limit."`
+	OnLimit         *string   `json:"onLimit,omitempty" enum:"endOldest,deny" description:"What a sign-in over maxSessionsPerUser does; deny is the stricter."`
+}
+
 // SettingsAnswer is what reading or changing settings returns.
 type SettingsAnswer struct {
 	Settings Settings  `json:"settings"`

@@ -23,6 +23,19 @@ const (
 	UserDisabled         Type = "user.disabled"
 	UserEnabled          Type = "user.enabled"
 	UserDeleted          Type = "user.deleted"
+	UserGranted          Type = "user.grants_changed" // roles or memberships
+	TenantCreated        Type = "tenant.created"
+	TenantUpdated        Type = "tenant.updated"
+	TenantSettings       Type = "tenant.settings_changed"
+	TenantDisabled       Type = "tenant.disabled"
+	TenantEnabled        Type = "tenant.enabled"
+	TenantDeleted        Type = "tenant.deleted"
+	PermissionCreated    Type = "permission.created"
+	PermissionUpdated    Type = "permission.updated"
+	PermissionDeleted    Type = "permission.deleted"
+	RoleCreated          Type = "role.created"
+	RoleUpdated          Type = "role.updated"
+	RoleDeleted          Type = "role.deleted"
 	SessionCreated       Type = "session.created"
 	SessionEnded         Type = "session.ended"
 	SessionClaims        Type = "session.claims_changed"
@@ -45,6 +58,8 @@ const (
 // Types returns the whole vocabulary, in the order above.
 func Types() []Type {
 	return []Type{ProjectCreated, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
+		UserGranted, TenantCreated, TenantUpdated, TenantSettings, TenantDisabled, TenantEnabled, TenantDeleted,
+		PermissionCreated, PermissionUpdated, PermissionDeleted, RoleCreated, RoleUpdated, RoleDeleted,
 		SessionCreated, SessionEnded, SessionClaims, ClaimsFlagged, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted, MasterKeyResealed}

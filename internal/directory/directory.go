@@ -5,6 +5,7 @@ package directory
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"time"
@@ -95,6 +96,10 @@ type User struct {
 	Email    string
 	Phone    string
 	Status   Status
+	// Attributes are what the application keeps of the user: a canonical JSON object,
+	// nil for none. Tokens show them only through a template.
+	Attributes json.RawMessage
+	Grants
 	// Epoch grows when all of the user's sessions are ended at once: a session holds
 	// the epoch of its creation and is dead when the user's is greater.
 	Epoch     int64

@@ -4,7 +4,7 @@
 //
 // The text form is the prefix of the kind, an underscore, and 26 characters of
 // Crockford's base32 in lower case: 48 bits of Unix milliseconds and 80 random
-// bits, so at most 30 characters of letters, digits and '_'. Every value has
+// bits, so at most 31 characters of letters, digits and '_'. Every value has
 // exactly one spelling. Identifiers grant nothing: what does is in package secret.
 package id
 
@@ -27,6 +27,10 @@ type (
 	keyKind           struct{}
 	managementKeyKind struct{}
 	eventKind         struct{}
+	tenantKind        struct{}
+	roleKind          struct{}
+	accessKeyKind     struct{}
+	webhookKind       struct{}
 )
 
 func (projectKind) prefix() string       { return "prj_" }
@@ -35,6 +39,10 @@ func (sessionKind) prefix() string       { return "ses_" }
 func (keyKind) prefix() string           { return "key_" }
 func (managementKeyKind) prefix() string { return "mk_" }
 func (eventKind) prefix() string         { return "evt_" }
+func (tenantKind) prefix() string        { return "ten_" }
+func (roleKind) prefix() string          { return "role_" }
+func (accessKeyKind) prefix() string     { return "ak_" }
+func (webhookKind) prefix() string       { return "wh_" }
 
 type kind interface{ prefix() string }
 
@@ -50,6 +58,10 @@ type (
 	Key           = of[keyKind]
 	ManagementKey = of[managementKeyKind]
 	Event         = of[eventKind]
+	Tenant        = of[tenantKind]
+	Role          = of[roleKind]
+	AccessKey     = of[accessKeyKind]
+	Webhook       = of[webhookKind]
 )
 
 // NewProject returns a fresh project identifier made at now.
@@ -70,6 +82,18 @@ func NewManagementKey(now time.Time) ManagementKey { return fresh[managementKeyK
 // NewEvent returns a fresh audit-event identifier made at now.
 func NewEvent(now time.Time) Event { return fresh[eventKind](now) }
 
+// NewTenant returns a fresh tenant identifier made at now.
+func NewTenant(now time.Time) Tenant { return fresh[tenantKind](now) }
+
+// NewRole returns a fresh role identifier made at now.
+func NewRole(now time.Time) Role { return fresh[roleKind](now) }
+
+// NewAccessKey returns a fresh access-key identifier made at now.
+func NewAccessKey(now time.Time) AccessKey { return fresh[accessKeyKind](now) }
+
+// NewWebhook returns a fresh webhook identifier made at now.
+func NewWebhook(now time.Time) Webhook { return fresh[webhookKind](now) }
+
 // ParseProject parses the text form of a project identifier.
 func ParseProject(s string) (Project, error) { return parse[projectKind](s) }
 
@@ -87,6 +111,18 @@ func ParseManagementKey(s string) (ManagementKey, error) { return parse[manageme
 
 // ParseEvent parses the text form of an audit-event identifier.
 func ParseEvent(s string) (Event, error) { return parse[eventKind](s) }
+
+// ParseTenant parses the text form of a tenant identifier.
+func ParseTenant(s string) (Tenant, error) { return parse[tenantKind](s) }
+
+// ParseRole parses the text form of a role identifier.
+func ParseRole(s string) (Role, error) { return parse[roleKind](s) }
+
+// ParseAccessKey parses the text form of an access-key identifier.
+func ParseAccessKey(s string) (AccessKey, error) { return parse[accessKeyKind](s) }
+
+// ParseWebhook parses the text form of a webhook identifier.
+func ParseWebhook(s string) (Webhook, error) { return parse[webhookKind](s) }
 
 func fresh[K kind](now time.Time) of[K] {
 	var v of[K]

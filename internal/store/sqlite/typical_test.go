@@ -108,7 +108,7 @@ func addUsers(t testing.TB, s *Store, p id.Project, users []id.User) {
 			}
 			for _, u := range chunk {
 				user := directory.User{ID: u, Status: directory.Enabled, LoginIDs: []string{u.String() + "@example.org"}, Name: "Ada Lovelace", Email: u.String() + "@example.org"}
-				q := putUser(tx.Query("INSERT INTO users (project, "+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").Int(o.n), user)
+				q := putUser(tx.Query("INSERT INTO users (project, "+userColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").Int(o.n), user)
 				if err := q.Exec(); err != nil {
 					return err
 				}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -18,7 +19,7 @@ type users struct{ *Store }
 // theirs. Nobody outside this package sees it.
 const deleted directory.Status = "deleted"
 
-const userColumns = "id, status, epoch, created_at, updated_at, login_ids, name, email, phone"
+const userColumns = "id, status, epoch, created_at, updated_at, login_ids, name, email, phone, attributes, grants"
 
 const userByID = "SELECT n, " + userColumns + " FROM users WHERE project = ? AND id = ?"
 
@@ -50,6 +51,7 @@ func readUser(q *engine.Stmt, p id.Project) (int64, directory.User) {
 	u.CreatedAt, u.UpdatedAt = readTime(q), readTime(q)
 	u.LoginIDs = readStrings(q)
 	u.Name, u.Email, u.Phone = q.ReadText(), q.ReadText(), q.ReadText()
+	u.Attributes, u.Grants = json.RawMessage(q.ReadBlob()), readGrants(q)
 	return n, u
 }
 
@@ -57,7 +59,8 @@ func readUser(q *engine.Stmt, p id.Project) (int64, directory.User) {
 func putUser(q *engine.Stmt, u directory.User) *engine.Stmt {
 	q.Blob(u.ID[:]).Text(string(u.Status)).Int(u.Epoch)
 	putTime(putTime(q, u.CreatedAt), u.UpdatedAt)
-	return putStrings(q, u.LoginIDs).Text(u.Name).Text(u.Email).Text(u.Phone)
+	putStrings(q, u.LoginIDs).Text(u.Name).Text(u.Email).Text(u.Phone)
+	return putGrants(putRaw(q, u.Attributes), u.Grants)
 }
 
 // free returns fault.Conflict when somebody but the user in row n has one of the login
@@ -107,9 +110,10 @@ func (s users) Insert(ctx context.Context, u directory.User, e audit.Event) erro
 			return err
 		}
 		// The row of a deleted user may come back to life: their sessions do, too.
-		q := tx.Query("INSERT INTO users (project, " + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		q := tx.Query("INSERT INTO users (project, " + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (project, id) DO UPDATE SET status = excluded.status, epoch = excluded.epoch, created_at = excluded.created_at,
-updated_at = excluded.updated_at, login_ids = excluded.login_ids, name = excluded.name, email = excluded.email, phone = excluded.phone
+updated_at = excluded.updated_at, login_ids = excluded.login_ids, name = excluded.name, email = excluded.email, phone = excluded.phone,
+attributes = excluded.attributes, grants = excluded.grants
 WHERE status = 'deleted' RETURNING n`)
 		added := putUser(q.Int(o.n), u).Next()
 		n := int64(0)
@@ -219,7 +223,7 @@ func (tx *transaction) replace(o owner, n int64, old, changed directory.User) er
 		}
 	}
 	q := tx.Query(`UPDATE users SET id = ?, status = ?, epoch = ?, created_at = ?, updated_at = ?, login_ids = ?, name = ?, email = ?,
-phone = ? WHERE n = ?`)
+phone = ?, attributes = ?, grants = ? WHERE n = ?`)
 	return putUser(q, changed).Int(n).Exec()
 }
 

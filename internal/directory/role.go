@@ -1,0 +1,86 @@
+package directory
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Limits of the catalogue of a project.
+const (
+	MaxPermissions     = 1000 // of a project
+	MaxProjectRoles    = 1000 // of a project, at its own level
+	MaxTenantRoles     = 100  // of one tenant
+	MaxRolePermissions = 200  // of one role
+)
+
+// Permission is the name of something that may be done. Applications check it by name.
+type Permission struct {
+	Project     id.Project
+	Name        string // unique in the project; never changes
+	Description string
+	CreatedAt   time.Time
+}
+
+// PermissionStore keeps the catalogue of permissions.
+type PermissionStore interface {
+	// Insert adds p. A name that is taken, or MaxPermissions: fault.Conflict.
+	Insert(ctx context.Context, p Permission, e audit.Event) error
+
+	// List returns at most limit permissions with a name greater than after, ascending.
+	List(ctx context.Context, p id.Project, after string, limit int) ([]Permission, error)
+
+	// Describe replaces the description; fault.NotFound for an unknown name.
+	Describe(ctx context.Context, p id.Project, name, description string, e audit.Event) (Permission, error)
+
+	// Delete removes a permission, also from every role that has it, and tells verifiers
+	// of each of these roles. fault.NotFound for an unknown name.
+	Delete(ctx context.Context, p id.Project, name string, e audit.Event) error
+}
+
+// Role is a named list of permissions. One without tenant may be granted in the project and
+// in every tenant; one of a tenant only there.
+type Role struct {
+	ID          id.Role
+	Project     id.Project
+	Tenant      id.Tenant // zero: of the project
+	Name        string    // unique at its level
+	Description string
+	Permissions []string // sorted, without repetition; nil for none
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// RoleQuery selects roles of one level.
+type RoleQuery struct {
+	Project id.Project
+	Tenant  id.Tenant // zero: those of the project itself
+	Name    string    // "" for any
+	After   id.Role
+	Limit   int // at least 1
+}
+
+// RoleStore keeps roles.
+type RoleStore interface {
+	// Insert adds r. fault.NotFound for a tenant that isn't there; fault.Conflict for a
+	// name that is taken at the level and when the level is full; fault.Invalid, with the
+	// place of each below /permissions, for permissions that aren't in the catalogue.
+	Insert(ctx context.Context, r Role, e audit.Event) error
+
+	// Find returns fault.NotFound for a role that the project doesn't have.
+	Find(ctx context.Context, p id.Project, r id.Role) (Role, error)
+
+	// List returns at most q.Limit roles with an ID greater than q.After, ascending.
+	List(ctx context.Context, q RoleQuery) ([]Role, error)
+
+	// Change is like UserStore.Change, with the refusals of Insert; ID, Project, Tenant
+	// and CreatedAt stay. Verifiers are told of the name that the role had, by one entry
+	// however many hold it, when name or permissions change.
+	Change(ctx context.Context, p id.Project, r id.Role, change func(Role) (Role, []audit.Event, error)) (Role, error)
+
+	// Delete removes the role and tells verifiers. Grants that name it stay behind,
+	// meaningless. Unknown role: fault.NotFound.
+	Delete(ctx context.Context, p id.Project, r id.Role, e audit.Event) error
+}

@@ -1,0 +1,41 @@
+-- Who may what. What a user is granted stands in the user's row, as JSON of identifiers;
+-- user_grants is the way back, from a tenant or a role to its users. Identifiers of tenants
+-- and roles that were deleted stay in both until the user changes or a sweep comes by.
+ALTER TABLE users ADD COLUMN attributes TEXT; -- a JSON object
+ALTER TABLE users ADD COLUMN grants TEXT;     -- JSON; NULL when there are none
+
+CREATE TABLE tenants (
+    n          INTEGER PRIMARY KEY,
+    project    INTEGER NOT NULL,
+    id         BLOB    NOT NULL,
+    status     TEXT    NOT NULL,
+    epoch      INTEGER NOT NULL,
+    created_at INTEGER,
+    updated_at INTEGER,
+    name       TEXT    NOT NULL,
+    attributes TEXT,             -- a JSON object
+    settings   TEXT,             -- JSON; NULL when it overrides nothing
+    UNIQUE (project, id)
+) STRICT;
+
+CREATE TABLE permissions (
+    project     INTEGER NOT NULL,
+    name        TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    created_at  INTEGER,
+    PRIMARY KEY (project, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE roles (
+    n           INTEGER PRIMARY KEY,
+    project     INTEGER NOT NULL,
+    id          BLOB    NOT NULL,
+    tenant      BLOB    NOT NULL, -- id of the tenant; empty for a role of the project
+    name        TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    permissions BLOB,             -- list
+    created_at  INTEGER,
+    updated_at  INTEGER,
+    UNIQUE (project, id),
+    UNIQUE (project, tenant, name)
+) STRICT;
