@@ -13,7 +13,7 @@ import (
 // A claim that the token doesn't have is the zero value. Times have whole seconds.
 type Claims struct {
 	Issuer   string   // iss
-	Subject  string   // sub: the user's id, or that of an access key
+	Subject  string   // sub: the user's id, or that of an access key, or what a template says instead: see Principal
 	Audience []string // aud
 
 	IssuedAt         time.Time // iat
@@ -34,7 +34,9 @@ type Claims struct {
 	Roles         []string                // of the project
 	Permissions   []string                // of the project
 
-	SteppedUp bool  // su
+	DirectorySubject string // dsub: the id of the user or access key when sub is something else; see Principal
+
+	SteppedUp bool  // su: the user has proved who they are once more a short while ago
 	Epoch     int64 // epc: Unix milliseconds of the state that the token shows, by the server's clock
 
 	ClientID string          // client_id, of an OAuth application
@@ -54,6 +56,18 @@ type TenantGrants struct {
 
 // claimMember is a claim as it was written.
 type claimMember struct{ name, value string }
+
+// Principal returns the id of the user (usr_…) or access key (ak_…) that the token is
+// about. It is sub, unless a template of the project puts something of its own there.
+func (c *Claims) Principal() string {
+	if c.DirectorySubject != "" {
+		return c.DirectorySubject
+	}
+	return c.Subject
+}
+
+// Impersonated reports whether somebody else acts in the user's place: the token has act.
+func (c *Claims) Impersonated() bool { return c.Actor != nil }
 
 // Claim decodes a custom claim into what into points to, as encoding/json does, and
 // reports whether the token has it. Custom claims come from your own servers (management

@@ -64,6 +64,8 @@ func (p *claimsReader) stringClaim(name string) *string {
 		return &p.Issuer
 	case "sub":
 		return &p.Subject
+	case "dsub":
+		return &p.DirectorySubject
 	case "jti":
 		return &p.TokenID
 	case "sid":

@@ -11,7 +11,10 @@ import (
 // fit.
 const maxFeedState = 256 << 20
 
-const feedStateVersion = 1
+const feedStateVersion = 2
+
+// feedStateWithoutRoles is of an SDK that didn't know the kinds role and share.
+const feedStateWithoutRoles = 1
 
 // feedState is what export writes. Times are Unix milliseconds.
 type feedState struct {
@@ -26,6 +29,8 @@ type feedState struct {
 	Tenants  []savedMark      `json:"tenants,omitempty"`
 	Projects []savedMark      `json:"projects,omitempty"`
 	Epochs   []savedMark      `json:"epochs,omitempty"`
+	Roles    []savedMark      `json:"roles,omitempty"`
+	Shares   []savedMark      `json:"shares,omitempty"`
 	Crowd    []savedMark      `json:"crowd,omitempty"`
 }
 
@@ -63,6 +68,7 @@ func (x *revokedIndex) save(s *feedState) {
 	s.Users, s.Tenants = saveMarks(nil, x.users), saveMarks(nil, x.tenants)
 	s.Projects = x.whole.save(nil, x.project)
 	s.Epochs = x.changed.save(saveMarks(saveMarks(nil, x.epochs), x.tenures), x.project)
+	s.Roles, s.Shares = x.saveRoles(), x.saveShares()
 	s.Crowd = x.crowd.save(nil, x.project)
 }
 
@@ -126,6 +132,11 @@ func parseFeedState(state []byte, issuer string) (*feedState, error) {
 	if json.Unmarshal(state, s) != nil {
 		return nil, errors.New("not readable")
 	}
+	if s.Version == feedStateWithoutRoles {
+		// Behind its cursor there may be entries that had no effect then and have one now,
+		// so the feed begins anew. What the state says still holds.
+		s.Version, s.Cursor = feedStateVersion, ""
+	}
 	switch {
 	case s.Version != feedStateVersion:
 		return nil, fmt.Errorf("version %d isn't known", s.Version)
@@ -141,11 +152,21 @@ func parseFeedState(state []byte, issuer string) (*feedState, error) {
 			}
 		}
 	}
-	for _, list := range [][]savedMark{s.Users, s.Tenants, s.Projects, s.Epochs, s.Crowd} {
+	for _, list := range [][]savedMark{s.Users, s.Tenants, s.Projects, s.Epochs, s.Roles, s.Shares, s.Crowd} {
 		for _, m := range list {
 			if !isID(m.ID) || m.At <= 0 || m.Until < m.At || m.Except != "" && !isID(m.Except) {
 				return nil, errors.New("damaged")
 			}
+		}
+	}
+	for _, m := range s.Roles {
+		if _, ok := parseRoleMark(m.ID); !ok {
+			return nil, errors.New("damaged")
+		}
+	}
+	for _, m := range s.Shares {
+		if _, _, ok := parseShareMark(m.ID); !ok {
+			return nil, errors.New("damaged")
 		}
 	}
 	return s, nil
@@ -166,6 +187,7 @@ func (x *revokedIndex) load(s *feedState) {
 	}
 	for kind, list := range map[string][]savedMark{
 		kindUser: s.Users, kindTenant: s.Tenants, kindProject: s.Projects, kindEpoch: s.Epochs,
+		kindRole: s.Roles, kindShare: s.Shares,
 	} {
 		for _, m := range list {
 			if m.Until > over {

@@ -185,7 +185,7 @@ func TestAttack41OwnClockBehind(t *testing.T) {
 
 func TestRestoreRefusesDamage(t *testing.T) {
 	good := newTestFeed(t)
-	for _, e := range []Revocation{feedEntry("session", "ses_1", 1), feedEntry("user", "usr_1", 1, "ses_2"), feedEntry("key", "key_1", 1)} {
+	for _, e := range []Revocation{feedEntry("session", "ses_1", 1), feedEntry("user", "usr_1", 1, "ses_2"), feedEntry("key", "key_1", 1), feedEntry("role", RoleMark("member"), 1), feedEntry("share", "share_7_8", 1)} {
 		good.take(&e, false)
 	}
 	good.advance("5.a")
@@ -196,7 +196,9 @@ func TestRestoreRefusesDamage(t *testing.T) {
 		"not JSON":           func(string) string { return "no" },
 		"null":               func(string) string { return "null" },
 		"list":               func(string) string { return "[]" },
-		"later version":      func(s string) string { return strings.Replace(s, `"version":1`, `"version":2`, 1) },
+		"later version":      func(s string) string { return strings.Replace(s, `"version":2`, `"version":3`, 1) },
+		"strange role":       func(s string) string { return strings.Replace(s, RoleMark("member"), "role_1", 1) },
+		"strange share":      func(s string) string { return strings.Replace(s, "share_7_8", "share_8_8", 1) },
 		"other issuer":       func(s string) string { return strings.Replace(s, "auth.example.com", "example.com", 1) },
 		"session without id": func(s string) string { return strings.Replace(s, "ses_1", "", 1) },
 		"long id":            func(s string) string { return strings.Replace(s, "usr_1", strings.Repeat("u", 40), 1) },
@@ -253,13 +255,28 @@ func TestRestoreOfACrowdedFeed(t *testing.T) {
 	}
 }
 
+// An SDK that didn't know what roles and shares are has passed over their entries. Its
+// state says what is revoked, but the feed begins anew: with the cursor, a role that was
+// taken away before the upgrade would stay in use for as long as the token lives.
+func TestRestoreOfAStateWithoutRoles(t *testing.T) {
+	state := `{"version":1,"issuer":"` + feedIssuer + `","cursor":"5.a","server":` + fmt.Sprint(feedEpoch.UnixMilli()) + `,"at":` + fmt.Sprint(feedEpoch.UnixMilli()) +
+		`,"sessions":{"ses_1":` + fmt.Sprint(feedEpoch.Add(time.Hour).UnixMilli()) + `}}`
+	r := newTestFeed(t)
+	if err := r.restore([]byte(state)); err != nil || r.place() != "" || r.judge(feedClaims(0)) != ReasonRevoked {
+		t.Errorf("%v, cursor %q, %q", err, r.place(), r.judge(feedClaims(0)))
+	}
+	if again := string(r.export()); !strings.Contains(again, `"version":2`) || !strings.Contains(again, "ses_1") {
+		t.Errorf("saved again: %s", again)
+	}
+}
+
 // The largest state that can be written can be read.
 func TestLargestStateFits(t *testing.T) {
 	id := strings.Repeat("x", 31)
 	k := marks{latest: mark{at: 1e15, except: new(ident)}, other: mark{at: 1e15, except: new(ident)}, until: 1e15}
 	*k.latest.except, *k.other.except = identOf(id), identOf(id)
 	one, err := json.Marshal(k.save(nil, id))
-	if err != nil || len(one)*maxRevoked+maxRevokedKeys*60 > maxFeedState {
+	if err != nil || len(one)*(maxRevoked+maxRevokedRoles+shares)+maxRevokedKeys*60 > maxFeedState {
 		t.Errorf("%d bytes per entry make %d MiB: %v", len(one), len(one)*maxRevoked>>20, err)
 	}
 	if in64 := base64.StdEncoding.EncodedLen(maxFeedState); in64 > maxState {
@@ -269,13 +286,13 @@ func TestLargestStateFits(t *testing.T) {
 
 func FuzzRestore(f *testing.F) {
 	r := newTestFeed(f)
-	for _, e := range []Revocation{feedEntry("session", "ses_1", 1), feedEntry("user", "usr_1", 1, "ses_2"), feedEntry("user", "usr_1", 2, "ses_1"), feedEntry("epoch", "ten_1", 1), feedEntry("project", feedProject, 1)} {
+	for _, e := range []Revocation{feedEntry("session", "ses_1", 1), feedEntry("user", "usr_1", 1, "ses_2"), feedEntry("user", "usr_1", 2, "ses_1"), feedEntry("epoch", "ten_1", 1), feedEntry("project", feedProject, 1), feedEntry("role", RoleMark("member"), 1), feedEntry("share", "share_7_50", 1)} {
 		r.take(&e, false)
 	}
 	r.advance("5.a")
 	r.learn(feedEpoch)
 	f.Add(r.export())
-	f.Add([]byte(`{"version":1,"issuer":"` + feedIssuer + `"}`))
+	f.Add([]byte(`{"version":1,"issuer":"` + feedIssuer + `","cursor":"5.a"}`))
 	f.Fuzz(func(t *testing.T, state []byte) {
 		r := newTestFeed(t)
 		if err := r.restore(state); err != nil {

@@ -63,6 +63,7 @@ func TestSessionTokenRefused(t *testing.T) {
 		ReasonTenant:          {"403 forbidden", false},
 		ReasonRole:            {"403 forbidden", false},
 		ReasonPermission:      {"403 forbidden", false},
+		ReasonImpersonated:    {"403 forbidden", false},
 	} {
 		k := newRig(t)
 		k.bad("s1", reason)

@@ -174,7 +174,7 @@ func refusedToken(err error) Refusal {
 		return unavailable("It isn't known now whether the session was revoked; try again.", retryTransient, err)
 	case ReasonMethods, ReasonStepUp, ReasonAge:
 		f.Status, f.Code, f.challenge = http.StatusUnauthorized, CodeInsufficientAuthentication, challengeAuthenticate
-	case ReasonTenant, ReasonRole, ReasonPermission:
+	case ReasonImpersonated, ReasonTenant, ReasonRole, ReasonPermission:
 		f.Status, f.Code = http.StatusForbidden, CodeForbidden
 	default:
 		f.Status, f.Code, f.challenge, f.curable = http.StatusUnauthorized, CodeUnauthenticated, challengeInvalid, true
@@ -211,7 +211,7 @@ func refusedRefresh(err error) Refusal {
 // what it is.
 func aboutRequirement(r Reason) bool {
 	switch r {
-	case ReasonMethods, ReasonStepUp, ReasonAge, ReasonTenant, ReasonRole, ReasonPermission, ReasonFeedSilent:
+	case ReasonMethods, ReasonStepUp, ReasonAge, ReasonImpersonated, ReasonTenant, ReasonRole, ReasonPermission, ReasonFeedSilent:
 		return true
 	}
 	return false

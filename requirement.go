@@ -12,6 +12,8 @@ type Requirement struct {
 	StepUp bool          // a stepped-up session
 	MaxAge time.Duration // the sign-in is at most so long ago; 0: any time. Refreshes don't count as sign-ins.
 
+	NotImpersonated bool // the user is there in person: nobody acts in their place
+
 	Tenant      string   // the user is a member of this tenant, current or not
 	Roles       []string // all of these, in the project or in the tenant in question
 	Permissions []string // all of these, in the project or in the tenant in question
@@ -36,6 +38,9 @@ func (r *Requirement) unmet(c *Claims, now time.Time) Reason {
 	// rule that counts in minutes at least. Without auth_time no age is young enough.
 	if r.MaxAge != 0 && (c.AuthTime.IsZero() || now.Sub(c.AuthTime) > r.MaxAge) {
 		return ReasonAge
+	}
+	if r.NotImpersonated && c.Impersonated() {
+		return ReasonImpersonated
 	}
 	return r.ungranted(c)
 }

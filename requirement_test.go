@@ -1,6 +1,7 @@
 package latchkey
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -47,12 +48,25 @@ func TestRequirement(t *testing.T) {
 		"permission of another tenant":     {Requirement{Permissions: []string{"delete"}}, ReasonPermission},
 		"permission of that in question":   {Requirement{Tenant: "ten_2", Permissions: []string{"delete"}}, ""},
 		"a role is no permission":          {Requirement{Permissions: []string{"editor"}}, ReasonPermission},
+		"in person":                        {Requirement{NotImpersonated: true}, ""},
 		"all at once":                      {Requirement{AMR: []string{"pwd"}, StepUp: true, MaxAge: time.Hour, Tenant: "ten_1", Roles: []string{"editor"}, Permissions: []string{"write"}}, ""},
 		"all but one":                      {Requirement{AMR: []string{"pwd"}, StepUp: true, MaxAge: time.Hour, Tenant: "ten_1", Roles: []string{"editor"}, Permissions: []string{"delete"}}, ReasonPermission},
 	} {
 		if got := c.need.unmet(grantedClaims(), testNoon); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// Whoever acts in the user's place is told so, also where the user may go.
+func TestRequirementOfImpersonation(t *testing.T) {
+	c := grantedClaims()
+	c.Actor = json.RawMessage(`{}`)
+	if got := (&Requirement{NotImpersonated: true, Roles: []string{"nobody"}}).unmet(c, testNoon); got != ReasonImpersonated {
+		t.Errorf("%q", got)
+	}
+	if got := (&Requirement{Roles: []string{"member"}}).unmet(c, testNoon); got != "" {
+		t.Errorf("a route that doesn't mind: %q", got)
 	}
 }
 

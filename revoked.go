@@ -15,12 +15,15 @@ const (
 	kindProject = "project"
 	kindEpoch   = "epoch"
 	kindKey     = "key"
+	kindRole    = "role"
+	kindShare   = "share"
 )
 
 // Bounds of what is kept, against a server that has gone wrong.
 const (
-	maxRevoked     = 1_000_000
-	maxRevokedKeys = 10_000
+	maxRevoked      = 1_000_000
+	maxRevokedKeys  = 10_000
+	maxRevokedRoles = 10_000
 )
 
 // outcome is what became of an entry.
@@ -50,10 +53,12 @@ type revokedIndex struct {
 	keys     map[ident]int64 // until
 	users    map[ident]marks
 	tenants  map[ident]marks
-	epochs   map[ident]marks // of sessions, users and whatever else a token's sub may be
+	epochs   map[ident]marks // of sessions, users and access keys
 	tenures  map[ident]marks // epochs of tenants
-	whole    marks           // the project's tokens are revoked
-	changed  marks           // the project's tokens are outdated
+	roles    map[uint64]marks
+	portions *[shares]marks // of sessions, by share; never changed, nil: none
+	whole    marks          // the project's tokens are revoked
+	changed  marks          // the project's tokens are outdated
 
 	// crowd stands for the entries that there was no room for: all tokens minted until
 	// the latest of them are outdated. So none of them is accepted, and a refresh, which
@@ -66,6 +71,7 @@ func newRevokedIndex(project string) *revokedIndex {
 		project: project, limit: maxRevoked,
 		sessions: map[ident]int64{}, keys: map[ident]int64{},
 		users: map[ident]marks{}, tenants: map[ident]marks{}, epochs: map[ident]marks{}, tenures: map[ident]marks{},
+		roles: map[uint64]marks{},
 	}
 }
 
@@ -74,7 +80,7 @@ func (x *revokedIndex) judge(c *Claims) Reason {
 	if x.edits.Load() == 0 {
 		return ""
 	}
-	session, user, tenant := identOf(c.SessionID), identOf(c.Subject), identOf(c.CurrentTenant)
+	session, user, tenant := identOf(c.SessionID), identOf(c.Principal()), identOf(c.CurrentTenant)
 	key := identOf(c.KeyID)
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -99,7 +105,8 @@ func (x *revokedIndex) revokes(epoch int64, session, user, tenant, key ident) bo
 
 func (x *revokedIndex) outdates(c *Claims, session, user, tenant ident) bool {
 	if x.crowd.concern(c.Epoch, session) || x.changed.concern(c.Epoch, session) ||
-		concern(x.epochs, session, c.Epoch, session) || concern(x.epochs, user, c.Epoch, session) {
+		concern(x.epochs, session, c.Epoch, session) || concern(x.epochs, user, c.Epoch, session) ||
+		x.outdatesRoles(c, session) || x.outdatesShare(c, session) {
 		return true
 	}
 	if len(x.tenures) == 0 {
@@ -175,6 +182,10 @@ func (x *revokedIndex) put(kind, id string, m mark, until int64) outcome {
 			return x.putMark(x.tenures, key, m, until)
 		}
 		return x.putMark(x.epochs, key, m, until)
+	case kindRole:
+		return x.putRole(id, m, until)
+	case kindShare:
+		return x.putShare(id, m, until)
 	}
 	return entryUnknown
 }
@@ -237,8 +248,8 @@ func (x *revokedIndex) edit(refusesMore bool, do func()) {
 	}
 }
 
-// sizeWithoutKeys returns how many entries there are but those of keys, which are few
-// and have a limit of their own. The caller holds change.
+// sizeWithoutKeys returns how many entries there are but those of keys, roles and shares,
+// which are few and have limits of their own. The caller holds change.
 func (x *revokedIndex) sizeWithoutKeys() int {
 	return len(x.sessions) + len(x.users) + len(x.tenants) + len(x.epochs) + len(x.tenures)
 }
@@ -247,7 +258,7 @@ func (x *revokedIndex) sizeWithoutKeys() int {
 func (x *revokedIndex) size() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	n := x.sizeWithoutKeys() + len(x.keys)
+	n := x.sizeWithoutKeys() + len(x.keys) + len(x.roles) + x.changedShares()
 	for _, k := range []marks{x.whole, x.changed} {
 		if k.until != 0 {
 			n++
@@ -275,6 +286,8 @@ func (x *revokedIndex) sweep(now int64) {
 	sweepMap(x, &x.tenants, now, byMarks)
 	sweepMap(x, &x.epochs, now, byMarks)
 	sweepMap(x, &x.tenures, now, byMarks)
+	sweepMap(x, &x.roles, now, byMarks)
+	x.sweepShares(now)
 	for _, k := range []*marks{&x.whole, &x.changed, &x.crowd} {
 		if k.until <= now {
 			x.edit(false, func() { *k = marks{} })
@@ -284,15 +297,15 @@ func (x *revokedIndex) sweep(now int64) {
 
 // sweepMap drops in small steps, so that nobody who judges waits long. Maps never get
 // smaller, so one that has become nearly empty is replaced.
-func sweepMap[V any](x *revokedIndex, m *map[ident]V, now int64, until func(V) int64) {
-	var over []ident
+func sweepMap[K comparable, V any](x *revokedIndex, m *map[K]V, now int64, until func(V) int64) {
+	var over []K
 	for id, v := range *m {
 		if until(v) <= now {
 			over = append(over, id)
 		}
 	}
 	if rest := len(*m) - len(over); len(over) > 1000 && rest < len(over)/4 {
-		kept := make(map[ident]V, rest)
+		kept := make(map[K]V, rest)
 		for id, v := range *m {
 			if until(v) > now {
 				kept[id] = v

@@ -62,3 +62,23 @@ func BenchmarkIndexMemory(b *testing.B) {
 		})
 	}
 }
+
+// A token with three roles, while a thousand roles and half of the shares have changed.
+func BenchmarkJudgeOfRoles(b *testing.B) {
+	x := newRevokedIndex(feedProject)
+	for i := range 1000 {
+		e := feedEntry("role", RoleMark(fmt.Sprint("role ", i)), i)
+		x.add(&e, 0)
+	}
+	c := feedClaims(0)
+	c.SessionID, c.Subject = "ses_01k9zzzzzzzzzzzzzzzzzzzzzz", "usr_01k9zzzzzzzzzzzzzzzzzzzzzz"
+	e := feedEntry("share", ShareMark(Share(c.SessionID)+1, 100), 0)
+	x.add(&e, 0)
+	if x.judge(c) != "" {
+		b.Fatal("the token is refused")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		x.judge(c)
+	}
+}

@@ -2,7 +2,9 @@ package latchkey
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +25,8 @@ func feedEntry(kind, id string, seconds int, except ...string) Revocation {
 func feedClaims(seconds int) *Claims {
 	return &Claims{
 		Subject: "usr_1", SessionID: "ses_1", CurrentTenant: "ten_1", KeyID: "key_1",
-		Tenants: map[string]TenantGrants{"ten_1": {}, "ten_2": {}},
+		Tenants: map[string]TenantGrants{"ten_1": {Roles: []string{"editor"}}, "ten_2": {Roles: []string{"a b:c"}}},
+		Roles:   []string{"member"},
 		Epoch:   feedEpoch.Add(time.Duration(seconds) * time.Second).UnixMilli(),
 	}
 }
@@ -64,6 +67,19 @@ func TestJudge(t *testing.T) {
 		{feedEntry("epoch", feedProject, 10), 10, ReasonOutdated},
 		{feedEntry("epoch", feedProject, 10), 11, ""},
 		{feedEntry("epoch", "prj_2", 10), 10, ""},
+		{feedEntry("role", RoleMark("member"), 10), 10, ReasonOutdated},
+		{feedEntry("role", RoleMark("member"), 10), 11, ""},
+		{feedEntry("role", RoleMark("member"), 10, "ses_1"), 10, ""},
+		{feedEntry("role", RoleMark("editor"), 10), 10, ReasonOutdated},
+		{feedEntry("role", RoleMark("a b:c"), 10), 10, ReasonOutdated}, // in a tenant that isn't current
+		{feedEntry("role", RoleMark("Member"), 10), 10, ""},
+		{feedEntry("role", RoleMark("owner"), 10), 10, ""},
+		{feedEntry("share", ShareMark(0, 100), 10), 10, ReasonOutdated},
+		{feedEntry("share", ShareMark(0, 100), 10), 11, ""},
+		{feedEntry("share", ShareMark(0, 100), 10, "ses_1"), 10, ""},
+		{feedEntry("share", ShareMark(Share("ses_1"), Share("ses_1")+1), 10), 10, ReasonOutdated},
+		{feedEntry("share", ShareMark(0, Share("ses_1")), 10), 10, ""},
+		{feedEntry("share", ShareMark(Share("ses_1")+1, 100), 10), 10, ""},
 		{feedEntry("weather", "ses_1", 10), 0, ""},
 	} {
 		x := newRevokedIndex(feedProject)
@@ -107,15 +123,31 @@ func TestEntryOutcomes(t *testing.T) {
 		"other project":   {feedEntry("project", "prj_2", 1), entryMalformed},
 		"over":            {until(feedEntry("session", "ses_1", -60), feedEpoch), entryOver},
 		"unknown":         {feedEntry("device", "dev_1", 1), entryUnknown},
+		"role by name":    {feedEntry("role", "member", 1), entryMalformed},
+		"short mark":      {feedEntry("role", "role_1", 1), entryMalformed},
+		"mark in capital": {feedEntry("role", "role_00000000000000AB", 1), entryMalformed},
+		"mark with sign":  {feedEntry("role", "role_+00000000000000a", 1), entryMalformed},
+		"empty share":     {feedEntry("share", "share_5_5", 1), entryMalformed},
+		"share backwards": {feedEntry("share", "share_6_5", 1), entryMalformed},
+		"share over 100":  {feedEntry("share", "share_0_101", 1), entryMalformed},
+		"share below 0":   {feedEntry("share", "share_-1_5", 1), entryMalformed},
+		"share with zero": {feedEntry("share", "share_00_5", 1), entryMalformed},
+		"half a share":    {feedEntry("share", "share_5", 1), entryMalformed},
+		"share and more":  {feedEntry("share", "share_0_5_6", 1), entryMalformed},
 	} {
 		if got := x.add(&c.e, now); got != c.want || x.edits.Load() != 0 || x.size() != 0 {
 			t.Errorf("%s: %d, want %d; %d edits, %d entries", name, got, c.want, x.edits.Load(), x.size())
 		}
 	}
-	for _, kind := range []string{"session", "user", "tenant", "key", "epoch", "project"} {
+	for _, kind := range []string{"session", "user", "tenant", "key", "epoch", "project", "role", "share"} {
 		id := "x_1"
-		if kind == "project" {
+		switch kind {
+		case "project":
 			id = feedProject
+		case "role":
+			id = RoleMark("member")
+		case "share":
+			id = ShareMark(10, 30)
 		}
 		e, before := feedEntry(kind, id, 1), x.edits.Load()
 		if got := x.add(&e, now); got != entryAdded || x.edits.Load() != before+1 {
@@ -135,14 +167,34 @@ func scanFeed(entries []Revocation, c *Claims) Reason {
 		_, member := c.Tenants[e.ID]
 		switch {
 		case e.Kind == "session" && e.ID == c.SessionID, e.Kind == "key" && e.ID == c.KeyID,
-			before && e.Kind == "user" && e.ID == c.Subject, before && e.Kind == "tenant" && e.ID == c.CurrentTenant,
+			before && e.Kind == "user" && e.ID == c.Principal(), before && e.Kind == "tenant" && e.ID == c.CurrentTenant,
 			before && e.Kind == "project" && e.ID == feedProject:
 			return ReasonRevoked
-		case before && e.Kind == "epoch" && (e.ID == c.SessionID || e.ID == c.Subject || e.ID == c.CurrentTenant || e.ID == feedProject || member):
+		case before && e.Kind == "epoch" && (e.ID == c.SessionID || e.ID == c.Principal() || e.ID == c.CurrentTenant || e.ID == feedProject || member),
+			before && e.Kind == "role" && slices.ContainsFunc(everyRole(c), func(name string) bool { return e.ID == RoleMark(name) }),
+			before && e.Kind == "share" && scanShare(e.ID, c.SessionID):
 			verdict = ReasonOutdated
 		}
 	}
 	return verdict
+}
+
+func everyRole(c *Claims) []string {
+	names := slices.Clone(c.Roles)
+	for _, g := range c.Tenants {
+		names = append(names, g.Roles...)
+	}
+	return names
+}
+
+// scanShare reads a mark as its description says, with another hash of the same name.
+func scanShare(mark, sid string) bool {
+	h := fnv.New32a()
+	h.Write([]byte(sid))
+	var from, to int
+	_, err := fmt.Sscanf(mark, "share_%d_%d", &from, &to)
+	share := int(h.Sum32() % 100)
+	return err == nil && sid != "" && from <= share && share < to
 }
 
 func pickWord(r *rand.Rand, words ...string) string { return words[r.IntN(len(words))] }
@@ -150,7 +202,7 @@ func pickWord(r *rand.Rand, words ...string) string { return words[r.IntN(len(wo
 func randomFeedEntry(r *rand.Rand) Revocation {
 	e := feedEntry("", "", r.IntN(12), pickWord(r, "", "", "ses_1", "ses_2", "ses_3"))
 	e.Until = e.Until.Add(time.Duration(r.IntN(5)) * time.Minute)
-	switch e.Kind = pickWord(r, "session", "user", "user", "user", "tenant", "project", "epoch", "epoch", "key", "new"); e.Kind {
+	switch e.Kind = pickWord(r, "session", "user", "user", "user", "tenant", "project", "epoch", "epoch", "key", "role", "role", "share", "new"); e.Kind {
 	case "user":
 		e.ID = pickWord(r, "usr_1", "usr_2")
 	case "tenant":
@@ -161,6 +213,11 @@ func randomFeedEntry(r *rand.Rand) Revocation {
 		e.ID = pickWord(r, "key_1", "key_2")
 	case "epoch":
 		e.ID = pickWord(r, "ses_1", "ses_2", "usr_1", "usr_2", "ten_1", "ten_2", feedProject, "prj_2")
+	case "role":
+		e.ID = RoleMark(pickWord(r, "member", "editor", "a b:c", "owner"))
+	case "share":
+		from := r.IntN(100)
+		e.ID = ShareMark(from, from+1+r.IntN(100-from))
 	default:
 		e.ID = pickWord(r, "ses_1", "ses_2", "ses_3")
 	}
@@ -170,7 +227,12 @@ func randomFeedEntry(r *rand.Rand) Revocation {
 func randomFeedClaims(r *rand.Rand) *Claims {
 	c := feedClaims(r.IntN(14) - 1)
 	c.SessionID, c.Subject, c.KeyID = pickWord(r, "ses_1", "ses_2", "ses_3", ""), pickWord(r, "usr_1", "usr_2"), pickWord(r, "key_1", "key_3")
-	c.CurrentTenant, c.Tenants = pickWord(r, "", "ten_1", "ten_2"), map[string]TenantGrants{pickWord(r, "ten_1", "ten_2", "ten_3"): {}}
+	c.CurrentTenant, c.Tenants = pickWord(r, "", "ten_1", "ten_2"), map[string]TenantGrants{pickWord(r, "ten_1", "ten_2", "ten_3"): {Roles: []string{pickWord(r, "editor", "owner")}}}
+	c.Roles = []string{pickWord(r, "member", "a b:c")}
+	if r.IntN(4) == 0 {
+		// What the template says instead is never taken for a user.
+		c.DirectorySubject, c.Subject = c.Subject, pickWord(r, "usr_1", "usr_2", "legacy 7", strings.Repeat("u", 200))
+	}
 	return c
 }
 
@@ -231,19 +293,25 @@ func TestSweepDropsWhatIsOver(t *testing.T) {
 		}
 		e := feedEntry("epoch", fmt.Sprintf("ten_%d", i), i)
 		x.add(&e, 0)
+		e = feedEntry("role", RoleMark(fmt.Sprint(i)), i)
+		x.add(&e, 0)
+	}
+	for i := range 100 {
+		e := feedEntry("share", ShareMark(0, i+1), 0)
+		x.add(&e, 0)
 	}
 	for _, kind := range []string{"project", "epoch"} {
 		e := feedEntry(kind, feedProject, 0)
 		x.add(&e, 0)
 	}
-	if got := x.size(); got != 6*n+2 {
+	if got := x.size(); got != 7*n+2+100 {
 		t.Fatalf("%d entries", got)
 	}
 	version := x.edits.Load()
 	for _, left := range []int{n - 1, n - 500, 10, 0} {
 		x.sweep(feedEpoch.Add(15*time.Minute + time.Duration(n-left-1)*time.Second).UnixMilli())
-		if got := x.size(); got != 6*left {
-			t.Errorf("%d entries are left, want %d", got, 6*left)
+		if got := x.size(); got != 7*left {
+			t.Errorf("%d entries are left, want %d", got, 7*left)
 		}
 		c := feedClaims(0)
 		c.SessionID = fmt.Sprintf("x_%d", n-1)

@@ -24,12 +24,13 @@ const (
 	ReasonKeysUnavailable Reason = "keys_unavailable" // the key set was never fetched, and can't be now
 	ReasonFeedSilent      Reason = "feed_silent"      // a strict check without a feed that is known to be current
 
-	ReasonMethods    Reason = "amr"        // an authentication method is missing
-	ReasonStepUp     Reason = "step_up"    // the session isn't stepped up
-	ReasonAge        Reason = "max_age"    // the sign-in is too long ago
-	ReasonTenant     Reason = "tenant"     // not a member of the tenant
-	ReasonRole       Reason = "role"       // a role is missing
-	ReasonPermission Reason = "permission" // a permission is missing
+	ReasonMethods      Reason = "amr"          // an authentication method is missing
+	ReasonStepUp       Reason = "step_up"      // the session isn't stepped up
+	ReasonAge          Reason = "max_age"      // the sign-in is too long ago
+	ReasonImpersonated Reason = "impersonated" // somebody acts in the user's place
+	ReasonTenant       Reason = "tenant"       // not a member of the tenant
+	ReasonRole         Reason = "role"         // a role is missing
+	ReasonPermission   Reason = "permission"   // a permission is missing
 )
 
 // allReasons lists the reasons in the order of their definition.
@@ -37,7 +38,7 @@ func allReasons() []Reason {
 	return []Reason{
 		ReasonMalformed, ReasonTooLarge, ReasonType, ReasonAlgorithm, ReasonUnknownKey, ReasonSignature, ReasonIssuer, ReasonAudience,
 		ReasonExpired, ReasonNotYetValid, ReasonRevoked, ReasonOutdated, ReasonKeysUnavailable, ReasonFeedSilent,
-		ReasonMethods, ReasonStepUp, ReasonAge, ReasonTenant, ReasonRole, ReasonPermission,
+		ReasonMethods, ReasonStepUp, ReasonAge, ReasonImpersonated, ReasonTenant, ReasonRole, ReasonPermission,
 	}
 }
 
@@ -100,6 +101,8 @@ func (r Reason) circumstance() string {
 		return "a stepped-up session is wanted here"
 	case ReasonAge:
 		return "the sign-in is too long ago"
+	case ReasonImpersonated:
+		return "this is not for somebody who acts in the user's place"
 	case ReasonTenant:
 		return "the user isn't a member of the tenant"
 	case ReasonRole:

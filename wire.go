@@ -124,7 +124,7 @@ type Event struct {
 // at most At in Unix milliseconds.
 type Revocation struct {
 	Seq    int64     `json:"seq" description:"Grows from entry to entry; numbers may be missing."`
-	Kind   string    `json:"kind" enum:"session,user,tenant,project,epoch,key" description:"session: every token with this sid. user, tenant, project: tokens of this sub, of this dct, of the whole project, minted until at. epoch: tokens of this session, user, tenant or project, told apart by the id's prefix, minted until at: still good, but refresh to learn what has changed. key: what this kid has signed."`
+	Kind   string    `json:"kind" enum:"session,user,tenant,project,epoch,key,role,share" description:"session: every token with this sid. user, tenant, project: tokens of this user or access key (dsub, else sub), of this dct, of the whole project, minted until at. key: what this kid has signed. The others concern tokens minted until at that are still good: refresh to learn what has changed. epoch: those of this session, user, access key, project, or with this tenant as dct or in tenants, told apart by the id's prefix. role: those with a role of this mark in roles or tenants; the mark is role_ and the 64 bit FNV-1a hash of the name in 16 hexadecimal digits. share: those whose sid has a 32 bit FNV-1a hash that, modulo 100, is at least the first and below the second number of share_10_50."`
 	ID     string    `json:"id"`
 	Except string    `json:"except,omitempty" description:"Id of a session that a user or project entry spares."`
 	At     time.Time `json:"at"`

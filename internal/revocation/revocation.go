@@ -18,15 +18,17 @@ import (
 // Kind is what an entry concerns.
 type Kind string
 
-// The kinds. All but Epoch refuse tokens; a token that Epoch concerns is good, but what
-// it says of its user is outdated: a refresh puts that right.
+// The kinds. All but Epoch, Role and Share refuse tokens; a token that those concern is
+// good, but what it says of its user is outdated: a refresh puts that right.
 const (
 	Session Kind = "session" // the session with this id
-	User    Kind = "user"    // tokens of the user minted until At
+	User    Kind = "user"    // tokens of the user or access key minted until At
 	Tenant  Kind = "tenant"  // tokens with the tenant as current one minted until At
 	Project Kind = "project" // all tokens of the project minted until At
-	Epoch   Kind = "epoch"   // tokens of the session, user, tenant or project minted until At
+	Epoch   Kind = "epoch"   // tokens of the session, user, tenant, access key or project minted until At
 	Key     Kind = "key"     // what the signing key has signed
+	Role    Kind = "role"    // tokens minted until At that name, anywhere, a role with this latchkey.RoleMark
+	Share   Kind = "share"   // tokens of sessions in these shares, a latchkey.ShareMark, minted until At
 )
 
 // Entry is one line of the feed. "Minted until At" is decided by the epc claim, which is
@@ -36,7 +38,7 @@ type Entry struct {
 	Tag     uint32 // random: a cursor of a store that was replaced by an older copy doesn't fit
 	Project id.Project
 	Kind    Kind
-	ID      string     // of the session, user, tenant, project or key
+	ID      string     // of the session, user, tenant, project, key or access key; the mark of a role or of shares
 	Except  id.Session // a session that a User or Project entry spares; zero: none
 	At      time.Time  // by the store's clock, in whole milliseconds
 	Until   time.Time  // from here on no token concerned can be valid
