@@ -29,7 +29,9 @@ type Policy struct {
 	AbsoluteTimeout time.Duration
 	IdleTimeout     time.Duration // 0: none
 	ReuseWindow     time.Duration // W
-	RotationLimit   int           // rotations of one session in LimitWindow
+	StepUpTTL       time.Duration
+	RotationLimit   int  // rotations of one session in LimitWindow
+	AutoLimit       bool // RotationLimit is what SessionTokenTTL asks for
 	ForeignReplay   ForeignReplay
 	Rotate          bool // false: refreshes never replace the refresh token
 	MaxSessions     int  // 0: no limit
@@ -43,7 +45,9 @@ func Of(s latchkey.Settings) Policy {
 		AbsoluteTimeout: s.AbsoluteTimeout.Std(),
 		IdleTimeout:     s.IdleTimeout.Std(),
 		ReuseWindow:     s.ReuseWindow.Std(),
+		StepUpTTL:       s.StepUpTTL.Std(),
 		RotationLimit:   int(s.RefreshRateLimit),
+		AutoLimit:       s.RefreshRateLimit == 0,
 		Rotate:          s.Rotation != "never",
 		MaxSessions:     s.MaxSessions,
 		DenyOverLimit:   s.OnLimit == "deny",
@@ -54,10 +58,14 @@ func Of(s latchkey.Settings) Policy {
 	case "end":
 		p.ForeignReplay = EndForeign
 	}
-	if p.RotationLimit == 0 {
-		// Three times what a client needs that refreshes when its token ends, so that
-		// only a loop or a thief meets the limit.
-		p.RotationLimit = max(5, int(3*LimitWindow/max(p.SessionTokenTTL, time.Second)))
+	if p.AutoLimit {
+		p.RotationLimit = automaticLimit(p.SessionTokenTTL)
 	}
 	return p
+}
+
+// automaticLimit is three times what a client needs that refreshes when its token ends,
+// so that only a loop or a thief meets the limit.
+func automaticLimit(ttl time.Duration) int {
+	return max(5, int(3*LimitWindow/max(ttl, time.Second)))
 }

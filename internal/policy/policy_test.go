@@ -14,7 +14,9 @@ func TestOfDefaults(t *testing.T) {
 		SessionTokenTTL: 10 * time.Minute,
 		AbsoluteTimeout: 28 * 24 * time.Hour,
 		ReuseWindow:     20 * time.Second,
+		StepUpTTL:       10 * time.Minute,
 		RotationLimit:   5,
+		AutoLimit:       true,
 		ForeignReplay:   AlertForeign,
 		Rotate:          true,
 	}
@@ -30,12 +32,13 @@ func TestOf(t *testing.T) {
 		want   func(*Policy)
 	}{
 		{"idle", func(s *latchkey.Settings) { s.IdleTimeout = latchkey.Duration(time.Hour) }, func(p *Policy) { p.IdleTimeout = time.Hour }},
+		{"step-up", func(s *latchkey.Settings) { s.StepUpTTL = latchkey.Duration(time.Hour) }, func(p *Policy) { p.StepUpTTL = time.Hour }},
 		{"window", func(s *latchkey.Settings) { s.ReuseWindow = 0 }, func(p *Policy) { p.ReuseWindow = 0 }},
 		{"never", func(s *latchkey.Settings) { s.Rotation = "never" }, func(p *Policy) { p.Rotate = false }},
 		{"allow", func(s *latchkey.Settings) { s.ForeignReplay = "allow" }, func(p *Policy) { p.ForeignReplay = AllowForeign }},
 		{"end", func(s *latchkey.Settings) { s.ForeignReplay = "end" }, func(p *Policy) { p.ForeignReplay = EndForeign }},
 		{"sessions", func(s *latchkey.Settings) { s.MaxSessions, s.OnLimit = 3, "deny" }, func(p *Policy) { p.MaxSessions, p.DenyOverLimit = 3, true }},
-		{"limit", func(s *latchkey.Settings) { s.RefreshRateLimit = 7 }, func(p *Policy) { p.RotationLimit = 7 }},
+		{"limit", func(s *latchkey.Settings) { s.RefreshRateLimit = 7 }, func(p *Policy) { p.RotationLimit, p.AutoLimit = 7, false }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, want := Defaults(), Of(Defaults())
