@@ -20,9 +20,10 @@ type PageRequest struct {
 // largestPage is what the server gives at once at most.
 const largestPage = 200
 
-// maxEmpty is how many pages in a row may be empty. A list that never ends and never
-// says anything would otherwise keep its reader for good.
-const maxEmpty = 100
+// maxEmpty is how many pages in a row may be empty. A page is when a filter selects
+// nothing of the thousands of entries that one answer looks at; but a list that never ends
+// and never says anything would otherwise keep its reader for good.
+const maxEmpty = 10_000
 
 // each yields the entries of all pages. It doesn't ask for a page that nobody wants.
 func each[T any](fetch func(PageRequest) (entries []T, next string, err error)) iter.Seq2[T, error] {

@@ -13,7 +13,7 @@ type SessionFilter struct {
 
 // SessionList is a page of sessions.
 type SessionList struct {
-	Sessions      []Session `json:"sessions" description:"Newest first."`
+	Sessions      []Session `json:"sessions" description:"Newest first. There may be none although there are further pages."`
 	NextPageToken string    `json:"nextPageToken,omitempty" description:"Absent on the last page."`
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -59,7 +60,7 @@ func sessionListCommand(t *terminal) *cobra.Command {
 			if limit < 1 || limit > 10_000 {
 				return usagef("--limit is 1 to 10000")
 			}
-			found, err := app.Sessions.List(c.Context(), f)
+			found, err := followPages(c.Context(), app.Sessions.List, f)
 			if err != nil {
 				return err
 			}
@@ -77,6 +78,19 @@ func sessionListCommand(t *terminal) *cobra.Command {
 	c.Flags().StringVar(&state, "state", "", "active, ended or expired")
 	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	return c
+}
+
+// followPages collects up to f.Limit sessions from as many pages as that takes.
+func followPages(ctx context.Context, list func(context.Context, session.Filter) ([]session.Found, id.Session, error), f session.Filter) ([]session.Found, error) {
+	var all []session.Found
+	for limit := f.Limit; ; {
+		page, next, err := list(ctx, f)
+		all = append(all, page...)
+		if err != nil || next.IsZero() || len(all) == limit {
+			return all, err
+		}
+		f.After, f.Limit = next, limit-len(all)
+	}
 }
 
 func status(l sessionJSON) string {

@@ -73,6 +73,18 @@ func NewUser(now time.Time) User { return fresh[userKind](now) }
 // NewSession returns a fresh session identifier made at now.
 func NewSession(now time.Time) Session { return fresh[sessionKind](now) }
 
+// FirstSession returns the least identifier of a session made at t or later: where a
+// walk along sessions in the order of their creation begins or ends.
+func FirstSession(t time.Time) Session {
+	ms := t.UnixMilli()
+	if time.UnixMilli(ms).Before(t) {
+		ms++
+	}
+	var v Session
+	binary.BigEndian.PutUint64(v[:8], uint64(max(ms, 0))<<16)
+	return v
+}
+
 // NewKey returns a fresh signing-key identifier (the kid of a JWK) made at now.
 func NewKey(now time.Time) Key { return fresh[keyKind](now) }
 

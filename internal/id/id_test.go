@@ -111,3 +111,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestFirstSession(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123)
+	first := FirstSession(at)
+	if !first.Time().Equal(at) {
+		t.Errorf("made at %v, want %v", first.Time(), at)
+	}
+	for range 100 {
+		if made := NewSession(at); made.Compare(first) < 0 {
+			t.Errorf("%v is before the first one", made)
+		}
+		if made := NewSession(at.Add(-time.Nanosecond)); made.Compare(first) >= 0 {
+			t.Errorf("%v was made before, but isn't before the first one", made)
+		}
+	}
+	if got := FirstSession(at.Add(time.Nanosecond)); got != FirstSession(at.Add(time.Millisecond)) {
+		t.Errorf("a part of a millisecond gives %v", got.Time())
+	}
+	if got := FirstSession(time.Unix(-1, 0)); !got.IsZero() {
+		t.Errorf("before 1970 gives %v", got)
+	}
+}

@@ -62,17 +62,23 @@ func (s *Service) Get(ctx context.Context, p id.Project, sid id.Session) (Found,
 	return s.found(row, subject), nil
 }
 
-// List returns at most f.Limit sessions, newest first.
-func (s *Service) List(ctx context.Context, f Filter) ([]Found, error) {
-	rows, subjects, err := s.bulk.List(ctx, f)
+// reach is how many sessions one call of List looks at. A filter that selects hardly any
+// would otherwise keep its caller, and a reader of the store, busy for seconds.
+const reach = 2000
+
+// List returns at most f.Limit sessions, newest first, and where to go on, zero when
+// there are no more. There may be fewer, even none, although there are more.
+func (s *Service) List(ctx context.Context, f Filter) ([]Found, id.Session, error) {
+	f.Reach = reach
+	rows, subjects, next, err := s.bulk.List(ctx, f)
 	if err != nil {
-		return nil, err
+		return nil, id.Session{}, err
 	}
 	out := make([]Found, len(rows))
 	for i := range rows {
 		out[i] = s.found(rows[i], subjects[i])
 	}
-	return out, nil
+	return out, next, nil
 }
 
 // End ends one session. Ending it again changes nothing and is no error; fault.NotFound

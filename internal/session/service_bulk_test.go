@@ -228,3 +228,20 @@ func TestEndMatchingStops(t *testing.T) {
 		t.Errorf("ended %d in %d steps, %v; %d are active", n2, s.steps, err, o.active())
 	}
 }
+
+// A filter that selects nothing costs no more than one that selects all: the caller gets an
+// empty page and goes on.
+func TestListLooksAtABoundedNumber(t *testing.T) {
+	o := newOffice(t)
+	const many = 2500
+	first := o.signIn(o.ada)
+	o.signInMany(o.ada, many-1)
+	found, next, err := o.List(t.Context(), session.Filter{Project: o.project, Status: session.Expired, Limit: 5})
+	if err != nil || len(found) != 0 || next.IsZero() || next == first.ID {
+		t.Fatalf("the first page holds %d sessions and goes on at %v, %v", len(found), next, err)
+	}
+	found, next, err = o.List(t.Context(), session.Filter{Project: o.project, Status: session.Expired, Limit: 5, After: next})
+	if err != nil || len(found) != 0 || !next.IsZero() {
+		t.Fatalf("the last page holds %d sessions and goes on at %v, %v", len(found), next, err)
+	}
+}

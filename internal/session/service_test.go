@@ -204,7 +204,10 @@ func TestList(t *testing.T) {
 		"of nobody":    {f(func(f *session.Filter) { f.User = id.NewUser(opening) }), nil},
 		"of nothing":   {f(func(f *session.Filter) { f.Project = id.NewProject(opening) }), nil},
 	} {
-		got, err := o.List(t.Context(), c.filter)
+		got, next, err := o.List(t.Context(), c.filter)
+		if more := c.filter.Limit == 2; next.IsZero() == more || more && next != got[1].ID {
+			t.Errorf("%s: go on at %v", what, next)
+		}
 		if err != nil || len(got) != len(c.want) {
 			t.Errorf("%s: %d sessions, %v; want %d", what, len(got), err, len(c.want))
 			continue

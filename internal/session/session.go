@@ -126,7 +126,7 @@ func (u Subject) dead(s State) Reason {
 	return ""
 }
 
-// Row is a session as it is stored.
+// Row is a session as it is stored. Its ID was made at CreatedAt.
 type Row struct {
 	ID      id.Session
 	Project id.Project

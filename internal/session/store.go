@@ -77,13 +77,37 @@ type Filter struct {
 	SigningKey  id.Key     // signed the newest refresh token
 	After       id.Session // List: older than this one; EndMatching: greater than this one
 	Limit       int        // at least 1
+	Reach       int        // List: how many sessions it looks at, at most; 0 for any number
+}
+
+// Bounds returns what the time of creation and After say of the identifiers that List
+// has to look at: first inclusive, end exclusive.
+func (f Filter) Bounds() (first, end id.Session) {
+	for i := range end {
+		end[i] = 0xff
+	}
+	if !f.CreatedFrom.IsZero() {
+		first = id.FirstSession(f.CreatedFrom)
+	}
+	if !f.CreatedTo.IsZero() {
+		end = id.FirstSession(f.CreatedTo)
+	}
+	if !f.After.IsZero() && f.After.Compare(end) < 0 {
+		end = f.After
+	}
+	return first, end
 }
 
 // BulkStore is for many sessions at once.
 type BulkStore interface {
 	// List returns at most f.Limit sessions, newest first (descending ID), with the
-	// subject of each at the same index.
-	List(ctx context.Context, f Filter) ([]Row, []Subject, error)
+	// subject of each at the same index, and where to go on, zero when none is left.
+	//
+	// It looks at the sessions of f.User, or else of the project, that were created in
+	// the span, and stops when it has looked at f.Reach of them: then there may be fewer
+	// than f.Limit, even none, although there are more, and next is the last one that
+	// it has looked at. Otherwise next is the last one that it returns.
+	List(ctx context.Context, f Filter) (rows []Row, subjects []Subject, next id.Session, err error)
 
 	// Count returns how many sessions match f; After and Limit are ignored.
 	Count(ctx context.Context, f Filter) (int, error)

@@ -16,6 +16,10 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
+// aboutPages is said of lists whose filters may select hardly anything: one answer looks
+// at a bounded number of entries.
+const aboutPages = "A page may hold fewer entries than pageSize, even none, while nextPageToken is set: go on until it is absent."
+
 type sessionQuery struct {
 	wire.Page
 	latchkey.SessionFilter
@@ -34,7 +38,7 @@ func (f *Face) sessionRoutes() []Route {
 		},
 		{
 			Method: "GET", Pattern: "/v1/projects/{project}/sessions", ID: "listSessions", Tag: tagSessions, Scope: scope,
-			Summary: "List sessions, newest first", Query: sessionQuery{}, Answer: latchkey.SessionList{},
+			Summary: "List sessions, newest first", About: aboutPages, Query: sessionQuery{}, Answer: latchkey.SessionList{},
 			serve: f.managed(scope, f.listSessions),
 		},
 		{
@@ -117,20 +121,17 @@ func (f *Face) list(ctx context.Context, filter session.Filter, page wire.Page) 
 	if err := cursor(page, filter.After[:]); err != nil {
 		return latchkey.SessionList{}, err
 	}
-	// One more than the page tells whether there is a next one.
-	filter.Limit = page.Size + 1
-	found, err := f.d.Sessions.List(ctx, filter)
+	filter.Limit = page.Size
+	found, next, err := f.d.Sessions.List(ctx, filter)
 	if err != nil {
 		return latchkey.SessionList{}, err
 	}
 	out := latchkey.SessionList{Sessions: []latchkey.Session{}}
-	for i, s := range found {
-		if i == page.Size {
-			last := found[i-1].ID
-			out.NextPageToken = wire.EncodePage(last[:])
-			break
-		}
+	for _, s := range found {
 		out.Sessions = append(out.Sessions, renderSession(s))
+	}
+	if !next.IsZero() {
+		out.NextPageToken = wire.EncodePage(next[:])
 	}
 	return out, nil
 }

@@ -246,9 +246,9 @@ type tappedBulk struct {
 	*tap
 }
 
-func (s tappedBulk) List(ctx context.Context, f session.Filter) ([]session.Row, []session.Subject, error) {
+func (s tappedBulk) List(ctx context.Context, f session.Filter) ([]session.Row, []session.Subject, id.Session, error) {
 	if err := s.call("bulk.List"); err != nil {
-		return nil, nil, err
+		return nil, nil, id.Session{}, err
 	}
 	return s.BulkStore.List(ctx, f)
 }

@@ -31,28 +31,45 @@ func within(network netip.Prefix, address string) bool {
 	return err == nil && network.Contains(ip.WithZone("").Unmap())
 }
 
-func (s bulk) List(ctx context.Context, f session.Filter) ([]session.Row, []session.Subject, error) {
+func (s bulk) List(ctx context.Context, f session.Filter) (rows []session.Row, subjects []session.Subject, next id.Session, err error) {
 	tx, err := s.begin(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, id.Session{}, err
 	}
 	defer tx.end()
 	p, ok := tx.projects[f.Project]
 	if !ok {
-		return nil, nil, nil
+		return nil, nil, id.Session{}, nil
 	}
-	var rows []session.Row
-	var subjects []session.Subject
-	for _, sid := range slices.Backward(ascending(maps.Keys(p.sessions), id.Session{}, len(p.sessions))) {
-		if len(rows) >= f.Limit {
-			break
+	seen, last := 0, id.Session{}
+	for _, sid := range p.newestFirst(f) {
+		if f.Reach > 0 && seen == f.Reach {
+			return rows, subjects, last, nil
 		}
+		seen, last = seen+1, sid
 		row := p.sessions[sid]
-		if (f.After.IsZero() || sid.Compare(f.After) < 0) && p.matches(row, f, tx.now) {
-			rows, subjects = append(rows, copyRow(row)), append(subjects, p.subject(row.User))
+		if !p.matches(row, f, tx.now) {
+			continue
+		}
+		if len(rows) == f.Limit {
+			return rows, subjects, rows[len(rows)-1].ID, nil
+		}
+		rows, subjects = append(rows, copyRow(row)), append(subjects, p.subject(row.User))
+	}
+	return rows, subjects, id.Session{}, nil
+}
+
+// newestFirst returns the sessions that List looks at.
+func (p *project) newestFirst(f session.Filter) []id.Session {
+	first, end := f.Bounds()
+	var list []id.Session
+	for sid, row := range p.sessions {
+		if sid.Compare(first) >= 0 && sid.Compare(end) < 0 && (f.User.IsZero() || row.User == f.User) {
+			list = append(list, sid)
 		}
 	}
-	return rows, subjects, nil
+	slices.SortFunc(list, func(a, b id.Session) int { return b.Compare(a) })
+	return list
 }
 
 func (s bulk) Count(ctx context.Context, f session.Filter) (int, error) {

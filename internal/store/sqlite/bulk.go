@@ -22,8 +22,8 @@ const (
 
 	allColumns = "SELECT " + headColumns + ", " + bodyColumns
 
-	listOfProject = allColumns + ofProject + "AND s.id < ? ORDER BY s.id DESC"
-	listOfUser    = allColumns + ofUser + "AND s.id < ? ORDER BY s.id DESC"
+	listOfProject = allColumns + ofProject + "AND s.id >= ? AND s.id < ? ORDER BY s.id DESC"
+	listOfUser    = allColumns + ofUser + "AND s.id >= ? AND s.id < ? ORDER BY s.id DESC"
 
 	countOfProject = "SELECT " + headColumns + ofProject
 	countOfUser    = "SELECT " + headColumns + ofUser
@@ -60,21 +60,32 @@ func within(network netip.Prefix, address string) bool {
 // clock returns the time of one read.
 func (s *Store) clock() time.Time { return session.Instant(s.queue.now()) }
 
-func (s bulk) List(ctx context.Context, f session.Filter) ([]session.Row, []session.Subject, error) {
-	var rows []session.Row
-	var subjects []session.Subject
-	err := s.readLong(ctx, func(c *engine.Conn) error {
+func (s bulk) List(ctx context.Context, f session.Filter) (rows []session.Row, subjects []session.Subject, next id.Session, err error) {
+	err = s.readLong(ctx, func(c *engine.Conn) error {
 		now := s.clock()
-		q := queryFor(c, f, listOfProject, listOfUser).Blob(older(f.After))
-		for len(rows) < f.Limit && q.Next() {
-			if found := readHead(q, f.Project); found.matches(f, now) {
-				found.readBody(q)
-				rows, subjects = append(rows, found.row), append(subjects, found.subject)
+		first, end := f.Bounds()
+		q := queryFor(c, f, listOfProject, listOfUser).Blob(first[:]).Blob(end[:])
+		var last id.Session
+		for seen := 0; q.Next(); seen++ {
+			if f.Reach > 0 && seen == f.Reach {
+				next = last
+				break
 			}
+			found := readHead(q, f.Project)
+			last = found.row.ID
+			if !found.matches(f, now) {
+				continue
+			}
+			if len(rows) == f.Limit {
+				next = rows[len(rows)-1].ID
+				break
+			}
+			found.readBody(q)
+			rows, subjects = append(rows, found.row), append(subjects, found.subject)
 		}
 		return q.Close()
 	})
-	return rows, subjects, err
+	return rows, subjects, next, err
 }
 
 func (s bulk) Count(ctx context.Context, f session.Filter) (int, error) {

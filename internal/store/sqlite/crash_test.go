@@ -51,7 +51,7 @@ func suffer(path string) error {
 	if err != nil {
 		return err
 	}
-	rows, _, err := s.Bulk().List(context.Background(), session.Filter{Project: projects[0].ID, Status: session.Active, Limit: 10_000})
+	rows, _, _, err := s.Bulk().List(context.Background(), session.Filter{Project: projects[0].ID, Status: session.Active, Limit: 10_000})
 	if err != nil {
 		return err
 	}

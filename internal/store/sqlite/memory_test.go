@@ -41,7 +41,7 @@ func useMuch(path string) error {
 	}
 	for range min(n/10, 20_000) {
 		everything.After = id.NewSession(epoch.Add(time.Duration(1+rand.IntN(n)) * time.Millisecond))
-		rows, _, err := s.Bulk().List(ctx, everything)
+		rows, _, _, err := s.Bulk().List(ctx, everything)
 		if err != nil {
 			return err
 		}

@@ -161,8 +161,8 @@ func (g *game) compare() {
 		return s.ManagementKeys().List(g.ctx, g.project, id.ManagementKey{}, 999)
 	})
 	g.same("Bulk.List", func(s Store) (any, error) {
-		rows, subjects, err := s.Bulk().List(g.ctx, session.Filter{Project: g.project, Limit: 999})
-		return answer{Rows: rows, Subjects: subjects}, err
+		rows, subjects, next, err := s.Bulk().List(g.ctx, session.Filter{Project: g.project, Limit: 999})
+		return answer{Rows: rows, Subjects: subjects, Next: next}, err
 	})
 	for _, f := range g.family {
 		g.same("Sessions.Find", func(s Store) (any, error) {

@@ -15,6 +15,7 @@ func bulkChecks() []check {
 	return []check{
 		{"are filtered, newest first", bulkFilters},
 		{"are listed page by page with their subjects", bulkPages},
+		{"are listed by looking at no more than was asked", bulkReach},
 		{"statuses follow the clock and the subject", bulkStatuses},
 		{"belong to their project alone", bulkIsolation},
 	}
@@ -82,7 +83,7 @@ func bulkFilters(t *testing.T, w *world) {
 		if c.f.Limit == 0 {
 			c.f.Limit = 99
 		}
-		got, subjects, err := w.Bulk().List(w.ctx, c.f)
+		got, subjects, next, err := w.Bulk().List(w.ctx, c.f)
 		ok(t, err)
 		want := []session.Row{}
 		for _, i := range c.want {
@@ -90,6 +91,11 @@ func bulkFilters(t *testing.T, w *world) {
 		}
 		same(t, "filter "+name, want, got)
 		same(t, "the number of subjects", len(want), len(subjects))
+		if name == "limit" {
+			same(t, "where to go on", rows[4].ID, next)
+		} else {
+			same(t, "where to go on", id.Session{}, next)
+		}
 		if c.f.After.IsZero() && c.f.Limit == 99 {
 			n, err := w.Bulk().Count(w.ctx, unlimited)
 			ok(t, err)
@@ -112,22 +118,81 @@ func bulkPages(t *testing.T, w *world) {
 		var got []session.Row
 		f := session.Filter{Project: w.project.ID, Limit: limit}
 		for range 7 {
-			page, subjects, err := w.Bulk().List(w.ctx, f)
+			page, subjects, next, err := w.Bulk().List(w.ctx, f)
 			ok(t, err)
 			if len(page) > limit || len(page) != len(subjects) {
 				t.Fatalf("a page of at most %d has %d rows and %d subjects", limit, len(page), len(subjects))
-			}
-			if len(page) == 0 {
-				break
 			}
 			for i, row := range page {
 				_, want := w.find(t, row.ID)
 				same(t, "a subject", want, subjects[i])
 			}
 			got = append(got, page...)
-			f.After = page[len(page)-1].ID
+			if next.IsZero() {
+				break
+			}
+			f.After = next
 		}
 		same(t, "the pages", rows, got)
+	}
+}
+
+// bulkReach looks for sessions that a filter rarely selects. The number of those it may
+// look at is the same in every store, and so is where it stops.
+func bulkReach(t *testing.T, w *world) {
+	u, v := w.newUser(t), w.newUser(t)
+	var rows []session.Row // newest first
+	for i := range 12 {
+		w.clock.Move(time.Second)
+		row := w.row(u.ID)
+		row.Device.IP = "192.0.2.7"
+		if i%5 == 1 { // 1, 6, 11
+			row.User, row.Device.IP = v.ID, "198.51.100.7"
+		}
+		row, err := w.insert(t, row, session.Admission{})
+		ok(t, err)
+		rows = append([]session.Row{row}, rows...)
+	}
+	network := netip.MustParsePrefix("198.51.100.0/24")
+	for name, c := range map[string]struct {
+		f     session.Filter
+		pages [][]int // of rows
+		stops []int   // of rows: where each page but the last stops
+	}{
+		"any":                      {session.Filter{Limit: 5, Reach: 99}, [][]int{{0, 1, 2, 3, 4}, {5, 6, 7, 8, 9}, {10, 11}}, []int{4, 9}},
+		"reach is less":            {session.Filter{Limit: 9, Reach: 5}, [][]int{{0, 1, 2, 3, 4}, {5, 6, 7, 8, 9}, {10, 11}}, []int{4, 9}},
+		"rare":                     {session.Filter{IP: network, Limit: 9, Reach: 4}, [][]int{{0}, {5}, {10}}, []int{3, 7}},
+		"empty pages":              {session.Filter{IP: network, Limit: 9, Reach: 2}, [][]int{{0}, {}, {5}, {}, {}, {10}}, []int{1, 3, 5, 7, 9}},
+		"a full page":              {session.Filter{IP: network, Limit: 1, Reach: 7}, [][]int{{0}, {5}, {10}}, []int{0, 7}},
+		"full, no more":            {session.Filter{IP: network, Limit: 3, Reach: 99}, [][]int{{0, 5, 10}}, nil},
+		"full at the end of reach": {session.Filter{IP: network, Limit: 1, Reach: 5}, [][]int{{0}, {5}, {10}}, []int{4, 9}},
+		"of a user":                {session.Filter{User: v.ID, Limit: 9, Reach: 2}, [][]int{{0, 5}, {10}}, []int{5}},
+		"all looked at":            {session.Filter{User: v.ID, Limit: 9, Reach: 3}, [][]int{{0, 5, 10}}, nil},
+		"of another":               {session.Filter{User: u.ID, IP: network, Limit: 9, Reach: 6}, [][]int{{}, {}}, []int{7}},
+		"from":                     {session.Filter{IP: network, CreatedFrom: rows[6].CreatedAt, Limit: 9, Reach: 7}, [][]int{{0, 5}}, nil},
+		"to":                       {session.Filter{IP: network, CreatedTo: rows[4].CreatedAt, Limit: 9, Reach: 1}, [][]int{{5}, {}, {}, {}, {}, {10}, {}}, []int{5, 6, 7, 8, 9, 10}},
+		"to a part more":           {session.Filter{CreatedTo: rows[9].CreatedAt.Add(time.Microsecond), Limit: 9, Reach: 9}, [][]int{{9, 10, 11}}, nil},
+		"from a part":              {session.Filter{CreatedFrom: rows[2].CreatedAt.Add(time.Microsecond), Limit: 9, Reach: 2}, [][]int{{0, 1}}, nil},
+		"unlimited":                {session.Filter{IP: network, Limit: 9}, [][]int{{0, 5, 10}}, nil},
+		"nothing":                  {session.Filter{Status: session.Expired, Limit: 9, Reach: 12}, [][]int{{}}, nil},
+	} {
+		c.f.Project = w.project.ID
+		for i, want := range c.pages {
+			got, subjects, next, err := w.Bulk().List(w.ctx, c.f)
+			ok(t, err)
+			list := []session.Row{}
+			for _, at := range want {
+				list = append(list, rows[at])
+			}
+			same(t, name+": a page", list, got)
+			same(t, name+": subjects", len(want), len(subjects))
+			stop := id.Session{}
+			if i < len(c.stops) {
+				stop = rows[c.stops[i]].ID
+			}
+			same(t, name+": where to go on", stop, next)
+			c.f.After = next
+		}
 	}
 }
 
@@ -140,7 +205,7 @@ func bulkStatuses(t *testing.T, w *world) {
 			n, err := w.Bulk().Count(w.ctx, f)
 			ok(t, err)
 			same(t, "the count of "+string(status), want, n)
-			list, _, err := w.Bulk().List(w.ctx, f)
+			list, _, _, err := w.Bulk().List(w.ctx, f)
 			ok(t, err)
 			same(t, "the list of "+string(status), want, len(list))
 		}
@@ -180,7 +245,7 @@ func bulkIsolation(t *testing.T, w *world) {
 	for _, p := range []id.Project{other.ID, id.NewProject(w.clock.Now())} {
 		for _, f := range []session.Filter{{}, {User: row.User}, {SigningKey: row.SigningKey}} {
 			f.Project, f.Limit = p, 9
-			rows, subjects, err := w.Bulk().List(w.ctx, f)
+			rows, subjects, _, err := w.Bulk().List(w.ctx, f)
 			ok(t, err)
 			same(t, "the other project's sessions", 0, len(rows)+len(subjects))
 			n, err := w.Bulk().Count(w.ctx, f)

@@ -229,7 +229,7 @@ func (w *world) verifyEvents(t *testing.T) {
 	t.Helper()
 	// In this order, a sign-in that was under way when its store was abandoned may
 	// come late without harm.
-	rows, _, err := w.Bulk().List(w.ctx, session.Filter{Project: w.project.ID, Limit: 100_000})
+	rows, _, _, err := w.Bulk().List(w.ctx, session.Filter{Project: w.project.ID, Limit: 100_000})
 	ok(t, err)
 	events, err := w.Events().List(w.ctx, audit.Query{Project: w.project.ID, Types: []audit.Type{audit.SessionCreated}, Limit: 100_000})
 	ok(t, err)

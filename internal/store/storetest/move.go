@@ -205,10 +205,10 @@ func (g *game) sweep() {
 
 func (g *game) list() {
 	f := g.filter()
-	f.Limit = choose(g, []int{1, 3, 999})
+	f.Limit, f.Reach = choose(g, []int{1, 3, 999}), choose(g, []int{0, 1, 4, 999})
 	g.same(fmt.Sprintf("list %+v", f), func(s Store) (any, error) {
-		rows, subjects, err := s.Bulk().List(g.ctx, f)
-		return answer{Rows: rows, Subjects: subjects}, err
+		rows, subjects, next, err := s.Bulk().List(g.ctx, f)
+		return answer{Rows: rows, Subjects: subjects, Next: next}, err
 	})
 }
 

@@ -59,7 +59,7 @@ func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
 		"Keys.List":     func(ctx context.Context) error { _, err := w.Keys().List(ctx, p); return err },
 		"Sessions.Find": func(ctx context.Context) error { _, _, err := w.Sessions().Find(ctx, p, row.ID); return err },
 		"Bulk.List": func(ctx context.Context) error {
-			_, _, err := w.Bulk().List(ctx, session.Filter{Project: p, Limit: 9})
+			_, _, _, err := w.Bulk().List(ctx, session.Filter{Project: p, Limit: 9})
 			return err
 		},
 		"Bulk.Count":        func(ctx context.Context) error { _, err := w.Bulk().Count(ctx, session.Filter{Project: p}); return err },
@@ -155,7 +155,7 @@ func (w *world) picture(t *testing.T) []any {
 	ok(t, err)
 	keys, err := w.Keys().List(w.ctx, w.project.ID)
 	ok(t, err)
-	rows, subjects, err := w.Bulk().List(w.ctx, session.Filter{Project: w.project.ID, Limit: 99})
+	rows, subjects, _, err := w.Bulk().List(w.ctx, session.Filter{Project: w.project.ID, Limit: 99})
 	ok(t, err)
 	events, err := w.Events().List(w.ctx, audit.Query{Project: w.project.ID, Limit: 99})
 	ok(t, err)
