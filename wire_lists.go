@@ -30,17 +30,22 @@ type UserList struct {
 
 // EventFilter says which events to list: those that match every member that is set.
 type EventFilter struct {
-	Types   []string  `query:"type" description:"Only events of these types, separated by commas."`
-	Session string    `query:"session" description:"Session id."`
-	User    string    `query:"user" description:"User id."`
-	From    time.Time `query:"from"`
-	To      time.Time `query:"to" description:"Exclusive."`
+	Types     []string  `query:"type" description:"Only events of these types, separated by commas; user.* stands for all of one kind."`
+	Session   string    `query:"session" description:"Session id."`
+	User      string    `query:"user" description:"User id."`
+	Tenant    string    `query:"tenant" description:"Tenant id: events that name the tenant."`
+	Actor     string    `query:"actor" maxLength:"60" description:"Who did it, as events show it: system, cli, user:usr_…, key:mk_…."`
+	IP        string    `query:"ip" maxLength:"45" description:"Address from which it was asked for."`
+	RequestID string    `query:"requestId" maxLength:"128" description:"Request id, as answers and problems have it."`
+	From      time.Time `query:"from"`
+	To        time.Time `query:"to" description:"Exclusive."`
 }
 
-// EventList is a page of the audit log.
+// EventList is a page of the audit log. It may hold fewer events than were asked for, even
+// none, while there is a next one: the server looks at a bounded part of the log at once.
 type EventList struct {
-	Events        []Event `json:"events" description:"Newest first."`
-	NextPageToken string  `json:"nextPageToken,omitempty" description:"Absent on the last page."`
+	Events        []Event `json:"events" description:"Newest first. There may be few or none although there is a next page: one page comes of a bounded part of the log."`
+	NextPageToken string  `json:"nextPageToken,omitempty" description:"Absent on the last page, and on no other."`
 }
 
 // SigningKeyList is all signing keys of a project.

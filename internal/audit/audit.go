@@ -8,6 +8,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -90,7 +91,7 @@ type Origin struct {
 // Event is one entry of the audit log. Data holds plain values only and never a
 // secret.
 type Event struct {
-	ID      id.Event
+	ID      id.Event // made at At: the order of identifiers is that of times
 	Project id.Project
 	At      time.Time
 	Type    Type
@@ -122,22 +123,49 @@ func (e Event) With(name string, value any) Event {
 	return e
 }
 
-// Query selects events, newest first. Zero members don't restrict.
-type Query struct {
-	Project id.Project
-	Types   []Type
-	Session id.Session
-	User    id.User
-	From    time.Time // inclusive
-	To      time.Time // exclusive
-	Before  id.Event  // only events older than this one: the last of the page before
-	Limit   int       // at least 1
+// Public returns the event as the API shows it and as webhooks send it.
+func (e Event) Public() latchkey.Event {
+	return latchkey.Event{
+		ID: e.ID.String(), At: e.At.UTC(), Type: string(e.Type), Actor: string(e.Actor), Session: e.Session.String(), User: e.User.String(),
+		IP: e.IP, RequestID: e.RequestID, Data: e.Data,
+	}
 }
+
+// Entry is an event with its place in the log: the order of commit, over all projects of
+// a store, from 1, with gaps. No place is given twice.
+type Entry struct {
+	Seq int64
+	Event
+}
+
+// Look is how many events a store looks at for one page, so that no query takes long,
+// however few events it selects.
+const Look = 5_000
 
 // Store reads the log and forgets old entries. Writing is part of other stores' verbs.
 type Store interface {
-	// List returns at most q.Limit events, newest first (descending ID).
+	// List returns at most q.Limit events, newest first (descending ID). It looks at as
+	// many as it takes: for logs that are known to be small.
 	List(ctx context.Context, q Query) ([]Event, error)
+
+	// Walk returns a page of List: it looks at no more than Look events. next is
+	// where the next page begins, for Query.Before, and zero when there is none; a page
+	// with a next one may have few events or none.
+	Walk(ctx context.Context, q Query) (page []Event, next id.Event, err error)
+
+	// After returns at most limit entries of a project, of all projects for none, with
+	// a greater Seq, ascending, and how far it has come: no entry up to there is
+	// missing, and none with a smaller Seq appears later. It looks at no more than
+	// Look entries, so there may be more even when it returns none: it has seen all when
+	// reached is seq, or what Last returned before the call.
+	After(ctx context.Context, p id.Project, seq int64, limit int) (list []Entry, reached int64, err error)
+
+	// At returns the entry with this Seq; fault.NotFound when there is none, or it was
+	// swept.
+	At(ctx context.Context, seq int64) (Entry, error)
+
+	// Last returns the greatest Seq that was ever given, 0 for none.
+	Last(ctx context.Context) (int64, error)
 
 	// Sweep removes at most limit events of all projects that happened before
 	// cutoff, and returns how many it removed. Fewer than limit means none is left.

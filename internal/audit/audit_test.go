@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
@@ -161,5 +162,43 @@ func TestWithSharesNothing(t *testing.T) {
 	bare := audit.Event{}
 	if bare.With("a", nil); bare.Data != nil {
 		t.Error("With changed its receiver")
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		patterns []string
+		want     []audit.Type
+	}{
+		{nil, nil},
+		{[]string{"session.ended", "user.created"}, []audit.Type{audit.UserCreated, audit.SessionEnded}},
+		{[]string{"permission.*", "permission.created"}, []audit.Type{audit.PermissionCreated, audit.PermissionUpdated, audit.PermissionDeleted}},
+		{[]string{"master_key.*"}, []audit.Type{audit.MasterKeyResealed}},
+	} {
+		if got, err := audit.Match(c.patterns...); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%q: %v, %v, want %v", c.patterns, got, err, c.want)
+		}
+	}
+	for _, bad := range []string{"", "*", ".*", "user", "user.", "user*", "user.creat*", "us.*", "user.*.*", "User.created", "user.created ", "users.*"} {
+		if got, err := audit.Match("session.ended", bad); err != audit.ErrType || got != nil {
+			t.Errorf("%q: %v, %v, want ErrType", bad, got, err)
+		}
+	}
+}
+
+// What is shown is what was written, with times in UTC.
+func TestPublic(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	s, u := id.NewSession(now), id.NewUser(now)
+	e := audit.New(id.NewProject(now), now.In(zone), audit.SessionEnded, audit.Origin{Actor: audit.CLI, IP: "192.0.2.1", RequestID: "r"}).Of(s, u).With("reason", "logout")
+	want := latchkey.Event{
+		ID: e.ID.String(), At: now, Type: "session.ended", Actor: "cli", Session: s.String(), User: u.String(), IP: "192.0.2.1", RequestID: "r",
+		Data: map[string]any{"reason": "logout"},
+	}
+	if got := e.Public(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := (audit.Event{}).Public(); got.ID != "" || got.Session != "" || got.User != "" {
+		t.Errorf("nothing is shown as %+v", got)
 	}
 }

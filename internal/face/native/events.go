@@ -1,9 +1,9 @@
 package native
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
+	"net/netip"
+	"regexp"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -22,9 +22,11 @@ func (f *Face) eventRoutes() []Route {
 	scope := directory.ScopeEvents
 	return []Route{{
 		Method: "GET", Pattern: "/v1/projects/{project}/events", ID: "listEvents", Tag: tagEvents, Scope: scope,
-		Summary: "The audit log, newest first", Query: eventQuery{}, Answer: latchkey.EventList{}, serve: f.managed(scope, f.listEvents),
+		Summary: "The audit log, newest first", About: eventsAbout, Query: eventQuery{}, Answer: latchkey.EventList{}, serve: f.managed(scope, f.listEvents),
 	}}
 }
+
+const eventsAbout = "A page may hold fewer events than pageSize, even none, while nextPageToken is set: the server looks at a bounded part of the log for each page. Go on until it is absent."
 
 func (f *Face) listEvents(w http.ResponseWriter, r *http.Request, c caller) error {
 	var q eventQuery
@@ -38,43 +40,65 @@ func (f *Face) listEvents(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err := cursor(q.Page, query.Before[:]); err != nil {
 		return err
 	}
-	events, err := f.d.Events.List(r.Context(), query)
+	events, next, err := f.d.Events.Walk(r.Context(), query)
 	if err != nil {
 		return err
 	}
 	out := latchkey.EventList{Events: []latchkey.Event{}}
-	for i, e := range events {
-		if i == q.Size {
-			last := events[i-1].ID
-			out.NextPageToken = wire.EncodePage(last[:])
-			break
-		}
-		out.Events = append(out.Events, renderEvent(e))
+	if !next.IsZero() {
+		out.NextPageToken = wire.EncodePage(next[:])
+	}
+	for _, e := range events {
+		out.Events = append(out.Events, e.Public())
 	}
 	return wire.JSON(w, http.StatusOK, out)
 }
 
 func (q eventQuery) query(p id.Project) (audit.Query, error) {
-	out := audit.Query{Project: p, From: q.From, To: q.To, Limit: q.Size + 1}
+	out, err := eventsWanted(q.EventFilter)
+	out.Project, out.Limit = p, q.Size
+	return out, err
+}
+
+// actor is what events show of who acts.
+var actor = regexp.MustCompile(`^[a-z]+(:[a-z]+_[0-9a-z]{26})?$`)
+
+// eventsWanted reads a filter. What was given isn't repeated: it may be anything, a
+// misplaced token too.
+func eventsWanted(in latchkey.EventFilter) (audit.Query, error) {
+	out := audit.Query{Actor: audit.Actor(in.Actor), RequestID: in.RequestID, From: in.From, To: in.To}
 	var bad []fault.Field
-	for _, name := range q.Types {
-		if !slices.Contains(audit.Types(), audit.Type(name)) {
-			// What was given isn't repeated: it may be anything, a misplaced token too.
-			bad = append(bad, fault.Field{Pointer: "?type", Code: "range", Detail: fmt.Sprintf("Types of events are wanted: %v.", audit.Types())})
-			break
-		}
-		out.Types = append(out.Types, audit.Type(name))
+	refuse := func(parameter, code, detail string) {
+		bad = append(bad, fault.Field{Pointer: "?" + parameter, Code: code, Detail: detail})
 	}
 	var err error
-	if q.Session != "" {
-		if out.Session, err = id.ParseSession(q.Session); err != nil {
-			bad = append(bad, fault.Field{Pointer: "?session", Code: "format", Detail: "A session id (ses_…) is wanted."})
+	if out.Types, err = audit.Match(in.Types...); err != nil {
+		refuse("type", "range", "Types of events are wanted, such as user.created, or kinds of them, such as user.*, separated by commas.")
+	}
+	if in.Session != "" {
+		if out.Session, err = id.ParseSession(in.Session); err != nil {
+			refuse("session", "format", "A session id (ses_…) is wanted.")
 		}
 	}
-	if q.User != "" {
-		if out.User, err = id.ParseUser(q.User); err != nil {
-			bad = append(bad, fault.Field{Pointer: "?user", Code: "format", Detail: "A user id (usr_…) is wanted."})
+	if in.User != "" {
+		if out.User, err = id.ParseUser(in.User); err != nil {
+			refuse("user", "format", "A user id (usr_…) is wanted.")
 		}
+	}
+	if in.Tenant != "" {
+		if out.Tenant, err = id.ParseTenant(in.Tenant); err != nil {
+			refuse("tenant", "format", "A tenant id (ten_…) is wanted.")
+		}
+	}
+	if in.Actor != "" && !actor.MatchString(in.Actor) {
+		refuse("actor", "format", "An actor is wanted, as events show it: system, cli, user:usr_… or key:mk_….")
+	}
+	if in.IP != "" {
+		ip, err := netip.ParseAddr(in.IP)
+		if err != nil || ip.Zone() != "" {
+			refuse("ip", "format", "An address is wanted.")
+		}
+		out.IP = ip.Unmap().String()
 	}
 	if len(bad) > 0 {
 		return out, fault.New(fault.Invalid, "The filter can't be read.").WithFields(bad...)

@@ -219,6 +219,16 @@ func TestListEventsFilters(t *testing.T) {
 		"type=session.created&user=" + bob.String():        "session.created",
 		"session=" + id.NewSession(start).String():         "",
 		"type=user.deleted":                                "",
+		"type=session.*&user=" + bob.String():              "session.ended session.created",
+		"type=session.*,user.*&user=" + bob.String():       "session.ended session.created user.created",
+		"actor=system&type=session.*":                      "session.ended",
+		"actor=system&type=session.created":                "",
+		"ip=192.0.2.1&type=session.ended":                  "session.ended",
+		"ip=::ffff:192.0.2.1&type=session.ended":           "session.ended",
+		"ip=192.0.2.2":                                     "",
+		"requestId=" + requestID + "&type=session.*":       "session.ended session.created session.created",
+		"requestId=other":                                  "",
+		"tenant=" + id.NewTenant(start).String():           "",
 	} {
 		var log struct {
 			Events []latchkey.Event `json:"events"`
@@ -232,6 +242,6 @@ func TestListEventsFilters(t *testing.T) {
 			t.Errorf("%s: %v, want %s", query, got, want)
 		}
 	}
-	a := w.refused(t, w.manage("GET", "/events?type=login,session.created&session=x&user=y", ""), latchkey.CodeInvalidRequest)
+	a := w.refused(t, w.manage("GET", "/events?type=login,session.created&session=x&user=y&tenant=z&actor=Bob&ip=home", ""), latchkey.CodeInvalidRequest)
 	golden(t, "problems/event-filter", a.body)
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
-	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -98,11 +97,4 @@ func renderManagementKey(k directory.ManagementKey) latchkey.ManagementKey {
 		out.Networks = append(out.Networks, n.String())
 	}
 	return out
-}
-
-func renderEvent(e audit.Event) latchkey.Event {
-	return latchkey.Event{
-		ID: e.ID.String(), At: e.At, Type: string(e.Type), Actor: string(e.Actor), Session: e.Session.String(), User: e.User.String(),
-		IP: e.IP, RequestID: e.RequestID, Data: e.Data,
-	}
 }

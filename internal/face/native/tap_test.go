@@ -58,7 +58,7 @@ func (t *tap) drain() []string {
 func writes(calls []string) []string {
 	return slices.DeleteFunc(calls, func(verb string) bool {
 		_, name, _ := strings.Cut(verb, ".")
-		return slices.Contains([]string{"Version", "Find", "FindByLogin", "FindByDigest", "List", "Count"}, name)
+		return slices.Contains([]string{"Version", "Find", "FindByLogin", "FindByDigest", "List", "Walk", "Count"}, name)
 	})
 }
 
@@ -279,9 +279,9 @@ type tappedEvents struct {
 	*tap
 }
 
-func (s tappedEvents) List(ctx context.Context, q audit.Query) ([]audit.Event, error) {
-	if err := s.call("events.List"); err != nil {
-		return nil, err
+func (s tappedEvents) Walk(ctx context.Context, q audit.Query) ([]audit.Event, id.Event, error) {
+	if err := s.call("events.Walk"); err != nil {
+		return nil, id.Event{}, err
 	}
-	return s.Store.List(ctx, q)
+	return s.Store.Walk(ctx, q)
 }

@@ -30,7 +30,8 @@ type Store struct {
 	mu       sync.Mutex // guards all below
 	closed   bool
 	projects map[id.Project]*project
-	events   map[id.Event]audit.Event
+	events   map[id.Event]audit.Entry
+	logged   int64              // the greatest Seq of an event that was given
 	entries  []revocation.Entry // ascending by Seq
 	last     int64              // the greatest Seq that was given
 	told     int64              // last, when OnRevocation was called
@@ -62,7 +63,7 @@ func Open(now func() time.Time) *Store { return OpenWith(Options{Now: now}) }
 
 // OpenWith returns an empty store.
 func OpenWith(o Options) *Store {
-	return &Store{o: o, projects: map[id.Project]*project{}, events: map[id.Event]audit.Event{}}
+	return &Store{o: o, projects: map[id.Project]*project{}, events: map[id.Event]audit.Entry{}}
 }
 
 // Projects returns the store of projects.
@@ -153,6 +154,7 @@ func (tx transaction) find(p id.Project) (*project, error) {
 // log writes events.
 func (tx transaction) log(events ...audit.Event) {
 	for _, e := range events {
-		tx.events[e.ID] = copyEvent(e)
+		tx.logged++
+		tx.events[e.ID] = audit.Entry{Seq: tx.logged, Event: copyEvent(e)}
 	}
 }

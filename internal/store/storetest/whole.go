@@ -74,6 +74,13 @@ func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
 			_, err := w.Events().List(ctx, audit.Query{Project: p, Limit: 9})
 			return err
 		},
+		"Events.Walk": func(ctx context.Context) error {
+			_, _, err := w.Events().Walk(ctx, audit.Query{Project: p, Limit: 9})
+			return err
+		},
+		"Events.After": func(ctx context.Context) error { _, _, err := w.Events().After(ctx, p, 0, 9); return err },
+		"Events.At":    func(ctx context.Context) error { _, err := w.Events().At(ctx, 1); return err },
+		"Events.Last":  func(ctx context.Context) error { _, err := w.Events().Last(ctx); return err },
 	}
 	w.directoryChanges(t, all, u, mk, e)
 	w.sessionChanges(all, row, w.newest(t, row), e)
