@@ -40,8 +40,11 @@ const (
 	SessionCreated       Type = "session.created"
 	SessionEnded         Type = "session.ended"
 	SessionClaims        Type = "session.claims_changed"
-	ClaimsFlagged        Type = "claims.flagged" // they look like personal data or secrets
-	SessionsEnded        Type = "sessions.ended" // many at once: of a user, or by filter
+	SessionImpersonated  Type = "session.impersonated" // somebody else acts as the user
+	SessionSteppedUp     Type = "session.stepped_up"
+	TenantChanged        Type = "session.tenant_changed" // the current tenant
+	ClaimsFlagged        Type = "claims.flagged"         // they look like personal data or secrets
+	SessionsEnded        Type = "sessions.ended"         // many at once: of a user, or by filter
 	RefreshRecovered     Type = "session.refresh_recovered"
 	TokenReuse           Type = "session.token_reuse"
 	ReplayForeign        Type = "session.replay_foreign"
@@ -61,7 +64,8 @@ func Types() []Type {
 	return []Type{ProjectCreated, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
 		UserGranted, TenantCreated, TenantUpdated, TenantSettings, TenantDisabled, TenantEnabled, TenantDeleted,
 		PermissionCreated, PermissionUpdated, PermissionDeleted, RoleCreated, RoleUpdated, RoleDeleted,
-		SessionCreated, SessionEnded, SessionClaims, ClaimsFlagged, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
+		SessionCreated, SessionEnded, SessionClaims, SessionImpersonated, SessionSteppedUp, TenantChanged,
+		ClaimsFlagged, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted, MasterKeyResealed}
 }

@@ -19,20 +19,37 @@ type Refresh struct {
 	SigningKey id.Key // signs a token that the refresh makes
 	Request    Request
 	Origin     audit.Origin
+
+	// AutoTenant makes the only enabled tenant of the user the current one, when the
+	// session has none or the user has left it.
+	AutoTenant bool
+	Move       *Move // nil: the session stays where it is
 }
 
-// Apply runs Decide on a row, appends the decision to the trace and returns the events
-// to be written with it. It is pure. Stores call it inside the transaction; the row it
-// returns differs from the one given in every case, since the trace does.
-func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.Event) {
+// Apply runs Decide on a row, settles its tenant, appends the decision to the trace and
+// returns the events to be written with it. It is pure. Stores call it inside the
+// transaction; the row it returns differs from the one given in every case, since the
+// trace does. An error means that the session can't make f.Move: then nothing may be
+// written. It is told to nobody but who presented a token that is good for a refresh.
+func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.Event, error) {
 	now = Instant(now)
-	before := row.State
+	before := row
 	var v Verdict
 	row.State, v = Decide(row.State, u, f.Request, now)
+	v.Granted = u.Granted
+	if v.Issues() {
+		var err error
+		if row, v.Moved, err = row.settled(u, f); err != nil {
+			return before, v, nil, err
+		}
+	}
 	if v.Made() {
 		row.SigningKey = f.SigningKey
 	}
-	out := events(row, before, v, f, now)
+	out := events(row, before.State, v, f, now)
+	if row.Tenant != before.Tenant {
+		out = append(out, row.changedTenant(before.Tenant, v.Moved, f.Origin, now))
+	}
 	issued := id.Refresh{}
 	if v.Issues() && v.Rule != Read {
 		issued = row.Newest
@@ -40,14 +57,14 @@ func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.
 	row.Trace = row.Trace.Add(Entry{
 		At: now, Rule: v.Rule, Foreign: v.Foreign, Token: f.Request.Token, Issued: issued, Context: f.Request.Context,
 	})
-	return row, v, out
+	return row, v, out, nil
 }
 
 // events returns what is to be told of a verdict; row has its state, but not yet its
 // trace entry.
 func events(row Row, before State, v Verdict, f Refresh, now time.Time) []audit.Event {
 	event := func(t audit.Type) audit.Event {
-		return audit.New(row.Project, now, t, f.Origin).Of(row.ID, row.User).
+		return row.Event(t, f.Origin, now).
 			With("presented", f.Request.Token.String()).
 			With("network", network(f.Request.Context)).With("agent", f.Request.Context.Agent)
 	}

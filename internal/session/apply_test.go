@@ -33,7 +33,7 @@ func apply(given ...change) (exchange, session.Row, session.Verdict, []audit.Eve
 		Profile: session.Profile{AMR: []string{"pwd"}, SigningKey: oldKey},
 	}
 	f := session.Refresh{Project: theProject, Session: theSession, SigningKey: freshKey, Request: e.Request, Origin: origin}
-	next, v, events := session.Apply(row, e.Subject, f, e.now)
+	next, v, events, _ := session.Apply(row, e.Subject, f, e.now)
 	return e, next, v, events
 }
 
@@ -153,7 +153,7 @@ func TestForeignReplaysAreToldOnce(t *testing.T) {
 	do := func(now time.Time) session.Verdict {
 		var v session.Verdict
 		var events []audit.Event
-		row, v, events = session.Apply(row, e.Subject, f, now)
+		row, v, events, _ = session.Apply(row, e.Subject, f, now)
 		for _, ev := range events {
 			told[ev.Type]++
 		}

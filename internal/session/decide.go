@@ -57,6 +57,10 @@ type Verdict struct {
 	// Behind is how far the store's clock is behind an instant that it has shown
 	// before. It is the store's to say, not Decide's; zero unless the clock was set back.
 	Behind time.Duration
+
+	// Granted says that the user has grants, which a token must show. It is Apply's to
+	// say, like Moved: that the session has changed to Move.Tenant.
+	Granted, Moved bool
 }
 
 // Issues reports whether the verdict hands out tokens.
@@ -90,8 +94,7 @@ func Decide(s State, u Subject, r Request, now time.Time) (State, Verdict) {
 	case u.dead(s) != "":
 		v.Rule = Revoked
 		s.EndedAt, s.EndReason = now, u.dead(s)
-	case !now.Before(s.ExpiresAt()), !now.Before(s.CreatedAt.Add(r.Policy.AbsoluteTimeout)):
-		// The second: a shorter absolute timeout bites sessions that live already.
+	case !now.Before(s.RunsOut(r.Policy)):
 		v.Rule = RanOut
 	case !r.ComposedAt.IsZero() && now.Sub(r.ComposedAt) > max(r.Policy.ReuseWindow/2, MinStale):
 		// Half, because such a request may carry a token that was replaced in its
@@ -124,7 +127,7 @@ func (s State) lineage(r Request, v Verdict, now time.Time) (State, Verdict) {
 	}
 	if !r.Policy.Rotate {
 		// N isn't replaced, but a refresh still shows that the session isn't idle.
-		s.IdleAt = idleAt(now, r.Policy)
+		s.IdleAt = s.idleAt(now, r.Policy)
 		return s.replay(r, v, now)
 	}
 	return s.mint(r, v, now)
@@ -166,7 +169,7 @@ func (s State) mint(r Request, v Verdict, now time.Time) (State, Verdict) {
 	}
 	s.Parent, s.Newest = r.Token, r.Next
 	s.RotatedAt, s.ReplayedAt, s.Confirmed, s.Context = now, time.Time{}, false, r.Context
-	s.IdleAt = idleAt(now, r.Policy)
+	s.IdleAt = s.idleAt(now, r.Policy)
 	return s, v
 }
 
@@ -211,11 +214,12 @@ func (s *State) limit(p policy.Policy, now time.Time) time.Duration {
 	return 0
 }
 
-func idleAt(now time.Time, p policy.Policy) time.Time {
-	if p.IdleTimeout == 0 {
+func (s State) idleAt(now time.Time, p policy.Policy) time.Time {
+	idle := s.idle(p)
+	if idle == 0 {
 		return time.Time{}
 	}
-	return now.Add(p.IdleTimeout)
+	return now.Add(idle)
 }
 
 // Arrived confirms N when token is N, after the window. Inside the window it changes

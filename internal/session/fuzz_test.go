@@ -16,7 +16,7 @@ func (l *life) refresh(r session.Request, age time.Duration, by turns) (session.
 	r.Next, r.Policy = id.Refresh{0: 2, 1: l.serial, 11: byte(l.now.UnixMilli())}, l.policy
 	before := l.row.State
 	var v session.Verdict
-	l.row, v, _ = session.Apply(l.row, l.subject, session.Refresh{Request: r}, l.now)
+	l.row, v, _, _ = session.Apply(l.row, l.subject, session.Refresh{Request: r}, l.now)
 	l.rules[v.Rule]++
 	how := l.check(r, v, before, age, by)
 	if v.Rule == session.Theft {

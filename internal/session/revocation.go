@@ -22,6 +22,19 @@ func (r Row) Outdated(l revocation.Life, now time.Time) revocation.Entry {
 	return l.Entry(r.Project, revocation.Epoch, r.ID.String(), now).NotAfter(r.AbsoluteAt)
 }
 
+// Moved is what verifiers are told when the session has changed its tenant at now: tokens
+// of the old one are to be replaced. It is a millisecond early, else the token that comes
+// of the very same refresh would have to be replaced, too.
+func (r Row) Moved(l revocation.Life, now time.Time) revocation.Entry {
+	return r.Outdated(l, now.Add(-time.Millisecond))
+}
+
+// SupersededIn is what verifiers are told when all sessions end in which a tenant is the
+// current one.
+func SupersededIn(p id.Project, t id.Tenant, l revocation.Life, now time.Time) revocation.Entry {
+	return l.Entry(p, revocation.Tenant, t.String(), now)
+}
+
 // SupersededAt is what verifiers are told when all sessions of a user, or of the project
 // when user is zero, end at now. The spared session, if there is one, goes on.
 func SupersededAt(p id.Project, user id.User, spared id.Session, l revocation.Life, now time.Time) revocation.Entry {

@@ -117,6 +117,16 @@ func (s *Service) EndProject(ctx context.Context, p id.Project, e Ending) (int, 
 	return n, err
 }
 
+// EndTenant ends all sessions in which a tenant is the current one, at once, and returns
+// how many active ones were counted just before.
+func (s *Service) EndTenant(ctx context.Context, p id.Project, t id.Tenant, e Ending) (int, error) {
+	n, err := s.Count(ctx, Filter{Project: p, Tenant: t})
+	if err != nil {
+		return 0, err
+	}
+	return n, s.bulk.EndTenant(ctx, p, t, e)
+}
+
 // Count returns how many active sessions match f.
 func (s *Service) Count(ctx context.Context, f Filter) (int, error) {
 	f.Status = Active
@@ -170,9 +180,9 @@ func (s *Service) ChangeClaims(ctx context.Context, p id.Project, sid id.Session
 			return Found{}, err
 		}
 		now := s.now()
-		events := []audit.Event{audit.New(p, now, audit.SessionClaims, o).Of(sid, row.User)}
+		events := []audit.Event{row.Event(audit.SessionClaims, o, now)}
 		if news {
-			events = append(events, audit.New(p, now, audit.ClaimsFlagged, o).Of(sid, row.User).With("findings", claim.Flagged(flagged)))
+			events = append(events, row.Event(audit.ClaimsFlagged, o, now).With("findings", claim.Flagged(flagged)))
 		}
 		row, err = s.store.SetClaims(ctx, p, sid, row.ClaimsEpoch, row.Claims, row.NSec, events...)
 		if fault.KindOf(err) == fault.Conflict {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 )
 
 // Reason is why a session ended.
@@ -31,8 +32,12 @@ const (
 	UserDisabled Reason = "user_disabled"
 	UserDeleted  Reason = "user_deleted"
 	OverLimit    Reason = "session_limit"
-	Superseded   Reason = "superseded" // its user or project ended all sessions at once
+	Superseded   Reason = "superseded" // its user, tenant or project ended all sessions at once
 	KeyRevoked   Reason = "key_revoked"
+
+	TenantDisabled  Reason = "tenant_disabled"
+	TenantDeleted   Reason = "tenant_deleted"
+	ProjectDisabled Reason = "project_disabled"
 )
 
 // Context is where a request came from, coarse enough to be stable for one holder.
@@ -71,6 +76,15 @@ type State struct {
 	UserEpoch    int64
 	ProjectEpoch int64
 
+	// Tenant is the current one, zero: none. TenantEpoch is its epoch when it became
+	// that, and means the same as the two above.
+	Tenant      id.Tenant
+	TenantEpoch int64
+
+	// IdleLimit is an idle timeout of this session alone; 0: none. The shorter of it and
+	// the policy's counts.
+	IdleLimit time.Duration
+
 	LimitFrom  time.Time // start of the current policy.LimitWindow
 	LimitCount int       // rotations in it, and refreshes outside the reuse window without rotation
 
@@ -96,6 +110,29 @@ func (s State) ExpiresAt() time.Time {
 	return s.AbsoluteAt
 }
 
+// RunsOut is when the session runs out under a policy if it isn't refreshed: a policy that
+// has become stricter bites sessions that live already.
+func (s State) RunsOut(p policy.Policy) time.Time {
+	out := s.ExpiresAt()
+	if t := s.CreatedAt.Add(p.AbsoluteTimeout); t.Before(out) {
+		out = t
+	}
+	if idle := s.idle(p); idle > 0 {
+		if t := s.LastSeen().Add(idle); t.Before(out) {
+			out = t
+		}
+	}
+	return out
+}
+
+// idle is the idle timeout of the session under a policy; 0: none.
+func (s State) idle(p policy.Policy) time.Duration {
+	if p.IdleTimeout == 0 || s.IdleLimit > 0 && s.IdleLimit < p.IdleTimeout {
+		return s.IdleLimit
+	}
+	return p.IdleTimeout
+}
+
 // OverAt is when the session ended or will run out: the key of Sweep.
 func (s State) OverAt() time.Time {
 	if !s.EndedAt.IsZero() && s.EndedAt.Before(s.ExpiresAt()) {
@@ -107,10 +144,36 @@ func (s State) OverAt() time.Time {
 // Subject is what the rows of the session's user and project say. A store reads it in
 // the transaction of the decision, so that no refresh overtakes a revocation.
 type Subject struct {
-	UserKnown    bool // false: the user was deleted
-	UserEnabled  bool
-	UserEpoch    int64
-	ProjectEpoch int64
+	UserKnown       bool // false: the user was deleted
+	UserEnabled     bool
+	UserEpoch       int64
+	ProjectEpoch    int64
+	ProjectDisabled bool
+
+	// Of State.Tenant; all zero when there is none.
+	TenantGone     bool
+	TenantDisabled bool
+	TenantEpoch    int64
+
+	// Granted says that roles or memberships stand in the user's row.
+	Granted bool
+
+	Standing
+}
+
+// Standing is what a refresh has to know of its user's tenants. A store looks it up in
+// Rotate alone: it says nothing about whether the session lives.
+type Standing struct {
+	Member bool // the user is a member of State.Tenant
+
+	// Sole is the only enabled tenant that the user is a member of. It is looked up for
+	// Refresh.AutoTenant, when the session has no tenant or the user left it.
+	Sole      id.Tenant
+	SoleEpoch int64
+
+	// Open says that the user is a member of Move.Tenant and that it is enabled.
+	Open      bool
+	OpenEpoch int64
 }
 
 // dead returns why all sessions of the subject that are as old as s are over, or "".
@@ -120,7 +183,17 @@ func (u Subject) dead(s State) Reason {
 		return UserDeleted
 	case !u.UserEnabled:
 		return UserDisabled
+	case u.ProjectDisabled:
+		return ProjectDisabled
 	case u.UserEpoch > s.UserEpoch, u.ProjectEpoch > s.ProjectEpoch:
+		return Superseded
+	case s.Tenant.IsZero():
+		return ""
+	case u.TenantGone:
+		return TenantDeleted
+	case u.TenantDisabled:
+		return TenantDisabled
+	case u.TenantEpoch > s.TenantEpoch:
 		return Superseded
 	}
 	return ""
@@ -144,8 +217,28 @@ type Profile struct {
 	Claims      json.RawMessage // secure custom claims: a JSON object, or nil
 	NSec        json.RawMessage // claims that an untrusted client asked for: a JSON object, or nil
 	ClaimsEpoch int64           // grows when the claims change while the session lives
-	SigningKey  id.Key          // signed N, so that a replay signs it again with the same key
+	// Acted is what the project's sign-in actions have added to Claims and Audience. A
+	// change of tenant takes it away before they run again.
+	Acted Acted
+	// StepUpUntil is how long tokens say that the session is stepped up, with
+	// StepUpAMR instead of AMR; zero: it never was.
+	StepUpUntil time.Time
+	StepUpAMR   []string
+	Actor       string // who acts as the user (impersonation); "": the user
+	SigningKey  id.Key // signed N, so that a replay signs it again with the same key
 	Device      Device
+}
+
+// Acted names what sign-in actions have added to a session.
+type Acted struct {
+	Claims   []string // names of members of Profile.Claims
+	Audience []string // entries of Profile.Audience
+}
+
+// SteppedUp reports whether tokens that are minted at now say that the session is stepped
+// up. Whole seconds, as their exp has them: so none is minted that has ended.
+func (p Profile) SteppedUp(now time.Time) bool {
+	return now.Before(p.StepUpUntil.Truncate(time.Second))
 }
 
 // Device is where the session lives, for people to recognise it.

@@ -15,7 +15,8 @@ import (
 // it. The caller reads it again and repeats the call.
 var ErrVersion = errors.New("the project's settings or keys have changed")
 
-// Admission is what a new session does to the others of its user.
+// Admission is what a new session does to the others of its user. Sessions with an Actor
+// aren't counted, and neither is a new one.
 type Admission struct {
 	EndOthers bool // end all others of the user, atomically with the insert
 	Max       int  // live sessions the user may have, the new one included; 0: no limit
@@ -34,19 +35,22 @@ type Ending struct {
 type Store interface {
 	// Insert adds a session whose user must exist, be enabled and belong to the
 	// project; otherwise fault.NotFound or fault.Conflict ("disabled") and nothing
-	// is added. UserEpoch and ProjectEpoch of the row are set by the store from the
+	// is added. A row.Tenant must be enabled and have the user as member, else NoTenant.
+	// UserEpoch, ProjectEpoch and TenantEpoch of the row are set by the store from the
 	// rows it reads in the transaction; with EndOthers the user's epoch grows first.
 	// A project version other than version is ErrVersion.
 	Insert(ctx context.Context, row Row, version int64, a Admission, events ...audit.Event) (Row, error)
 
-	// Find returns the session and its subject; fault.NotFound when the project has
-	// no such session. It sees every change that a verb has acknowledged.
+	// Find returns the session and its subject, without Standing; fault.NotFound when
+	// the project has no such session. It sees every change that a verb has acknowledged.
 	Find(ctx context.Context, p id.Project, s id.Session) (Row, Subject, error)
 
 	// Rotate runs Apply on the session in one transaction and writes what it
 	// returns, row and events. An unknown session is fault.NotFound. Several calls
 	// for one session are decided one after the other. The verdict may be a
-	// refusal: that is no error of Rotate.
+	// refusal: that is no error of Rotate. An error of Apply is, and nothing is written
+	// then. Of a verdict that has Moved, verifiers are told what Row.Moved says, and
+	// the session token of this refresh isn't concerned by that.
 	Rotate(ctx context.Context, f Refresh) (Row, Verdict, error)
 
 	// Confirm runs Arrived on the session, in one transaction with its trace entry
@@ -59,6 +63,11 @@ type Store interface {
 	// nothing happens. Unknown session: fault.NotFound; one that isn't active:
 	// fault.SessionRevoked or fault.SessionExpired.
 	SetClaims(ctx context.Context, p id.Project, s id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (Row, error)
+
+	// StepUp replaces StepUpUntil and StepUpAMR of an active session by what
+	// Row.SteppedUpBy says, with its event, and tells verifiers that tokens from before
+	// are outdated. Refusals as of SetClaims, and its own.
+	StepUp(ctx context.Context, p id.Project, s id.Session, by StepUp) (Row, error)
 
 	// End ends one session, with event audit.SessionEnded and a trace entry (rule
 	// End). It reports whether the session was active until now; ending an ended or
@@ -75,6 +84,7 @@ type Filter struct {
 	CreatedTo   time.Time // exclusive
 	IP          netip.Prefix
 	SigningKey  id.Key     // signed the newest refresh token
+	Tenant      id.Tenant  // is the current one
 	After       id.Session // List: older than this one; EndMatching: greater than this one
 	Limit       int        // at least 1
 	Reach       int        // List: how many sessions it looks at, at most; 0 for any number
@@ -119,6 +129,11 @@ type BulkStore interface {
 	// audit.SessionsEnded with data reason and count. Unknown user or project:
 	// fault.NotFound.
 	EndAll(ctx context.Context, p id.Project, user id.User, keep id.Session, e Ending) (int, error)
+
+	// EndTenant ends all sessions in which a tenant is the current one, by growing its
+	// epoch: one write, however many sessions. They aren't counted; one event
+	// audit.SessionsEnded with data reason and tenant. Unknown tenant: fault.NotFound.
+	EndTenant(ctx context.Context, p id.Project, t id.Tenant, e Ending) error
 
 	// EndMatching ends active sessions that match f, in ascending order of ID from
 	// f.After, looking at no more than f.Limit rows in one transaction, so that

@@ -17,8 +17,9 @@ type bulk struct{ *Store }
 
 // matches looks at everything in f but its After and Limit.
 func (p *project) matches(row session.Row, f session.Filter, now time.Time) bool {
-	status, _ := row.Status(p.subject(row.User), now)
+	status, _ := row.Status(p.subject(row), now)
 	return (f.User.IsZero() || row.User == f.User) &&
+		(f.Tenant.IsZero() || row.Tenant == f.Tenant) &&
 		(f.Status == "" || status == f.Status) &&
 		(f.CreatedFrom.IsZero() || !row.CreatedAt.Before(f.CreatedFrom)) &&
 		(f.CreatedTo.IsZero() || row.CreatedAt.Before(f.CreatedTo)) &&
@@ -54,7 +55,7 @@ func (s bulk) List(ctx context.Context, f session.Filter) (rows []session.Row, s
 		if len(rows) == f.Limit {
 			return rows, subjects, rows[len(rows)-1].ID, nil
 		}
-		rows, subjects = append(rows, copyRow(row)), append(subjects, p.subject(row.User))
+		rows, subjects = append(rows, copyRow(row)), append(subjects, p.subject(row))
 	}
 	return rows, subjects, id.Session{}, nil
 }
@@ -64,7 +65,8 @@ func (p *project) newestFirst(f session.Filter) []id.Session {
 	first, end := f.Bounds()
 	var list []id.Session
 	for sid, row := range p.sessions {
-		if sid.Compare(first) >= 0 && sid.Compare(end) < 0 && (f.User.IsZero() || row.User == f.User) {
+		if sid.Compare(first) >= 0 && sid.Compare(end) < 0 && (f.User.IsZero() || row.User == f.User) &&
+			(!f.User.IsZero() || f.Tenant.IsZero() || row.Tenant == f.Tenant) {
 			list = append(list, sid)
 		}
 	}

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"slices"
+	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -54,6 +55,9 @@ func copyRow(r session.Row) session.Row {
 	r.AuthTime = session.Instant(r.AuthTime)
 	r.AMR, r.Audience = slices.Clone(r.AMR), slices.Clone(r.Audience)
 	r.Claims, r.NSec = slices.Clone(r.Claims), slices.Clone(r.NSec)
+	r.Acted = session.Acted{Claims: slices.Clone(r.Acted.Claims), Audience: slices.Clone(r.Acted.Audience)}
+	r.StepUpUntil, r.StepUpAMR = session.Instant(r.StepUpUntil), slices.Clone(r.StepUpAMR)
+	r.IdleLimit = r.IdleLimit.Truncate(time.Millisecond)
 	r.Trace.Entries = slices.Clone(r.Trace.Entries)
 	for i, e := range r.Trace.Entries {
 		r.Trace.Entries[i].At, r.Trace.Entries[i].Last = session.Instant(e.At), session.Instant(e.Last)

@@ -19,11 +19,12 @@ func (tx transaction) revoke(entries ...revocation.Entry) {
 	for _, e := range entries {
 		tx.last++
 		e.Seq, e.Tag = tx.last, rand.Uint32()
-		tx.entries = append(tx.entries, e.Behind(tx.latest))
 		if tx.now.Before(tx.latest) {
+			e = e.Behind(tx.latest)
 			// Else what is minted until the clock has caught up would be concerned, too.
 			tx.latest = tx.latest.Add(time.Millisecond)
 		}
+		tx.entries = append(tx.entries, e)
 	}
 }
 

@@ -16,15 +16,22 @@ import (
 
 type sessions struct{ *Store }
 
-// subject is what the rows of project and user say now.
-func (p *project) subject(u id.User) session.Subject {
-	found, known := p.users[u]
-	return session.Subject{
+// subject is what the rows of project, user and tenant say now.
+func (p *project) subject(row session.Row) session.Subject {
+	found, known := p.users[row.User]
+	u := session.Subject{
 		UserKnown:    known,
 		UserEnabled:  found.Status == directory.Enabled,
 		UserEpoch:    found.Epoch,
 		ProjectEpoch: p.Epoch,
+		Granted:      !found.Grants.None(),
 	}
+	if row.Tenant.IsZero() {
+		return u
+	}
+	t, known := p.tenants[row.Tenant]
+	u.TenantGone, u.TenantDisabled, u.TenantEpoch = !known, known && t.Status != directory.Enabled, t.Epoch
+	return u
 }
 
 // session returns a project and one of its sessions.
@@ -63,14 +70,21 @@ func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a 
 	if a.EndOthers {
 		u.Epoch++
 	}
-	excess := p.excess(u, a.Max, tx.now)
+	epoch, open := p.open(u.Grants, row.Tenant)
+	if !row.Tenant.IsZero() && !open {
+		return session.Row{}, session.NoTenant()
+	}
+	var excess []session.Row
+	if row.Actor == "" {
+		excess = p.excess(u, a.Max, tx.now)
+	}
 	if a.Deny && len(excess) > 0 {
 		return session.Row{}, fault.New(fault.Conflict, "The user has as many sessions as are allowed.")
 	}
 	// Nothing can fail from here on.
 	p.users[u.ID] = u
 	row = copyRow(row)
-	row.UserEpoch, row.ProjectEpoch = u.Epoch, p.Epoch
+	row.UserEpoch, row.ProjectEpoch, row.TenantEpoch = u.Epoch, p.Epoch, epoch
 	p.sessions[row.ID] = row
 	tx.log(events...)
 	if a.EndOthers {
@@ -80,7 +94,7 @@ func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a 
 		tx.revoke(old.Revocation(p.life(), tx.now))
 		e := session.Ending{Reason: session.OverLimit, Origin: origin(events)}
 		p.sessions[old.ID] = ended(old, e.Reason, tx.now)
-		tx.log(ending(old, e, tx.now))
+		tx.log(old.EndedBy(e, tx.now))
 	}
 	return copyRow(row), nil
 }
@@ -91,10 +105,11 @@ func (p *project) excess(u directory.User, limit int, now time.Time) []session.R
 	if limit == 0 {
 		return nil
 	}
-	subject := session.Subject{UserKnown: true, UserEnabled: true, UserEpoch: u.Epoch, ProjectEpoch: p.Epoch}
 	var live []session.Row
 	for _, row := range p.sessions {
-		if status, _ := row.Status(subject, now); row.User == u.ID && status == session.Active {
+		subject := p.subject(row)
+		subject.UserEpoch = u.Epoch
+		if status, _ := row.Status(subject, now); row.User == u.ID && row.Actor == "" && status == session.Active {
 			live = append(live, row)
 		}
 	}
@@ -119,10 +134,6 @@ func ended(row session.Row, why session.Reason, now time.Time) session.Row {
 	return row
 }
 
-func ending(row session.Row, e session.Ending, now time.Time) audit.Event {
-	return audit.New(row.Project, now, audit.SessionEnded, e.Origin).Of(row.ID, row.User).With("reason", string(e.Reason))
-}
-
 func (s sessions) Find(ctx context.Context, p id.Project, sid id.Session) (session.Row, session.Subject, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {
@@ -133,7 +144,7 @@ func (s sessions) Find(ctx context.Context, p id.Project, sid id.Session) (sessi
 	if err != nil {
 		return session.Row{}, session.Subject{}, err
 	}
-	return copyRow(row), owner.subject(row.User), nil
+	return copyRow(row), owner.subject(row), nil
 }
 
 func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, session.Verdict, error) {
@@ -149,12 +160,21 @@ func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, s
 	if p.Version != f.Version {
 		return session.Row{}, session.Verdict{}, session.ErrVersion
 	}
-	row, verdict, events := session.Apply(row, p.subject(row.User), f, tx.now)
-	verdict.Behind = tx.latest.Sub(tx.now)
-	p.sessions[row.ID] = row
-	if verdict.Ends() {
-		tx.revoke(row.Revocation(p.life(), tx.now))
+	subject := p.subject(row)
+	subject.Standing = p.standing(row, f)
+	row, verdict, events, err := session.Apply(row, subject, f, tx.now)
+	if err != nil {
+		return session.Row{}, session.Verdict{}, err
 	}
+	p.sessions[row.ID] = copyRow(row)
+	switch {
+	case verdict.Ends():
+		tx.revoke(row.Revocation(p.life(), tx.now))
+	case verdict.Moved:
+		tx.revoke(row.Moved(p.life(), tx.now))
+	}
+	// Last: what was told may have moved the latest instant on.
+	verdict.Behind = tx.latest.Sub(tx.now)
 	tx.log(events...)
 	return copyRow(row), verdict, nil
 }
@@ -169,7 +189,7 @@ func (s sessions) Confirm(ctx context.Context, p id.Project, sid id.Session, tok
 	if err != nil {
 		return false, err
 	}
-	if status, _ := row.Status(owner.subject(row.User), tx.now); status != session.Active {
+	if status, _ := row.Status(owner.subject(row), tx.now); status != session.Active {
 		return row.Confirmed, nil
 	}
 	state, changed := session.Arrived(row.State, token, window, tx.now)
@@ -191,11 +211,8 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 	if err != nil {
 		return session.Row{}, err
 	}
-	switch status, _ := row.Status(owner.subject(row.User), tx.now); status {
-	case session.Over:
-		return session.Row{}, fault.New(fault.SessionRevoked, "The session was ended.")
-	case session.Expired:
-		return session.Row{}, fault.New(fault.SessionExpired, "The session has run out.")
+	if err := owner.active(row, tx.now); err != nil {
+		return session.Row{}, err
 	}
 	if row.ClaimsEpoch != epoch {
 		return session.Row{}, fault.New(fault.Conflict, "The claims have changed in the meantime.")
@@ -218,11 +235,11 @@ func (s sessions) End(ctx context.Context, p id.Project, sid id.Session, e sessi
 	if err != nil {
 		return false, err
 	}
-	if status, _ := row.Status(owner.subject(row.User), tx.now); status != session.Active {
+	if status, _ := row.Status(owner.subject(row), tx.now); status != session.Active {
 		return false, nil
 	}
 	owner.sessions[sid] = ended(row, e.Reason, tx.now)
 	tx.revoke(row.Revocation(owner.life(), tx.now))
-	tx.log(ending(row, e, tx.now))
+	tx.log(row.EndedBy(e, tx.now))
 	return true, nil
 }

@@ -52,6 +52,7 @@ type Options struct {
 type project struct {
 	directory.Project
 	users          map[id.User]directory.User
+	tenants        map[id.Tenant]directory.Tenant
 	managementKeys map[id.ManagementKey]directory.ManagementKey
 	keys           map[id.Key]key.Key
 	sessions       map[id.Session]session.Row

@@ -20,24 +20,34 @@ const (
 	ofProject = fromSessions + "WHERE s.project = (SELECT n FROM projects WHERE id = ?) "
 	ofUser    = fromSessions + "WHERE s.user = (SELECT n FROM users WHERE project = (SELECT n FROM projects WHERE id = ?) AND id = ?) "
 
+	// The plus keeps SQLite from walking along the project.
+	ofTenant = fromSessions + "WHERE +s.project = (SELECT n FROM projects WHERE id = ?) AND s.tenant = ? "
+
 	allColumns = "SELECT " + headColumns + ", " + bodyColumns
 
 	listOfProject = allColumns + ofProject + "AND s.id >= ? AND s.id < ? ORDER BY s.id DESC"
 	listOfUser    = allColumns + ofUser + "AND s.id >= ? AND s.id < ? ORDER BY s.id DESC"
+	listOfTenant  = allColumns + ofTenant + "AND s.id >= ? AND s.id < ? ORDER BY s.id DESC"
 
 	countOfProject = "SELECT " + headColumns + ofProject
 	countOfUser    = "SELECT " + headColumns + ofUser
 
+	countOfTenant = "SELECT " + headColumns + ofTenant
+
 	walkOfProject = allColumns + ofProject + "AND s.id > ? ORDER BY s.id LIMIT ?"
 	walkOfUser    = allColumns + ofUser + "AND s.id > ? ORDER BY s.id LIMIT ?"
+	walkOfTenant  = allColumns + ofTenant + "AND s.id > ? ORDER BY s.id LIMIT ?"
 )
 
 // queryFor starts the query for the index that fits f.
-func queryFor(c *engine.Conn, f session.Filter, project, user string) *engine.Stmt {
-	if f.User.IsZero() {
-		return c.Query(project).Blob(f.Project[:])
+func queryFor(c *engine.Conn, f session.Filter, project, user, tenant string) *engine.Stmt {
+	switch {
+	case !f.User.IsZero():
+		return c.Query(user).Blob(f.Project[:]).Blob(f.User[:])
+	case !f.Tenant.IsZero():
+		return c.Query(tenant).Blob(f.Project[:]).Blob(f.Tenant[:])
 	}
-	return c.Query(user).Blob(f.Project[:]).Blob(f.User[:])
+	return c.Query(project).Blob(f.Project[:])
 }
 
 // matches looks at everything in f but its After and Limit. It needs no more of the
@@ -45,6 +55,7 @@ func queryFor(c *engine.Conn, f session.Filter, project, user string) *engine.St
 func (s *stored) matches(f session.Filter, now time.Time) bool {
 	status, _ := s.row.Status(s.subject, now)
 	return (f.User.IsZero() || s.row.User == f.User) &&
+		(f.Tenant.IsZero() || s.row.Tenant == f.Tenant) &&
 		(f.Status == "" || status == f.Status) &&
 		(f.CreatedFrom.IsZero() || !s.row.CreatedAt.Before(f.CreatedFrom)) &&
 		(f.CreatedTo.IsZero() || s.row.CreatedAt.Before(f.CreatedTo)) &&
@@ -64,7 +75,7 @@ func (s bulk) List(ctx context.Context, f session.Filter) (rows []session.Row, s
 	err = s.readLong(ctx, func(c *engine.Conn) error {
 		now := s.clock()
 		first, end := f.Bounds()
-		q := queryFor(c, f, listOfProject, listOfUser).Blob(first[:]).Blob(end[:])
+		q := queryFor(c, f, listOfProject, listOfUser, listOfTenant).Blob(first[:]).Blob(end[:])
 		var last id.Session
 		for seen := 0; q.Next(); seen++ {
 			if f.Reach > 0 && seen == f.Reach {
@@ -92,7 +103,7 @@ func (s bulk) Count(ctx context.Context, f session.Filter) (int, error) {
 	count := 0
 	err := s.readLong(ctx, func(c *engine.Conn) error {
 		now := s.clock()
-		q := queryFor(c, f, countOfProject, countOfUser)
+		q := queryFor(c, f, countOfProject, countOfUser, countOfTenant)
 		for q.Next() {
 			if found := readHead(q, f.Project); found.matches(f, now) {
 				count++
@@ -151,7 +162,7 @@ func (tx *transaction) endAllOf(o owner, p id.Project, user id.User, keep id.Ses
 		return 0, id.Session{}, err
 	}
 	kept := stored{}
-	q := queryFor(tx.Conn, session.Filter{Project: p, User: user}, countOfProject, countOfUser)
+	q := queryFor(tx.Conn, session.Filter{Project: p, User: user}, countOfProject, countOfUser, countOfTenant)
 	for q.Next() {
 		switch found := readHead(q, p); {
 		case !found.lives(tx.now):
@@ -215,7 +226,7 @@ func (s bulk) EndMatching(ctx context.Context, f session.Filter, e session.Endin
 // walk looks at f.Limit sessions and returns those that match, and the last one that
 // it has looked at if there are more.
 func (tx *transaction) walk(f session.Filter) (matching []stored, next id.Session, err error) {
-	q := queryFor(tx.Conn, f, walkOfProject, walkOfUser).Blob(f.After[:]).Int(int64(f.Limit) + 1)
+	q := queryFor(tx.Conn, f, walkOfProject, walkOfUser, walkOfTenant).Blob(f.After[:]).Int(int64(f.Limit) + 1)
 	var last id.Session
 	for seen := 0; q.Next(); seen++ {
 		if seen == f.Limit {

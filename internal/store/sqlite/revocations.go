@@ -49,8 +49,8 @@ func (tx *transaction) feed(p id.Project) (feed, error) {
 // entries out of their own stream.
 func (f feed) add(e revocation.Entry) error {
 	f.revoked = true
-	e = e.Behind(*f.latest)
 	if f.now.Before(*f.latest) {
+		e = e.Behind(*f.latest)
 		// Else what is minted until the clock has caught up would be concerned, too.
 		*f.latest = f.latest.Add(time.Millisecond)
 	}

@@ -47,7 +47,12 @@ func (tx *transaction) admit(row session.Row, version int64, a session.Admission
 	if u.Status != directory.Enabled {
 		return row, fault.New(fault.Conflict, "The user is disabled.")
 	}
-	row.UserEpoch, row.ProjectEpoch = u.Epoch, o.epoch
+	row.UserEpoch, row.ProjectEpoch, row.TenantEpoch = u.Epoch, o.epoch, 0
+	if !row.Tenant.IsZero() {
+		if row.TenantEpoch, err = tx.enter(o.n, u.Grants, row.Tenant); err != nil {
+			return row, err
+		}
+	}
 	var excess []stored
 	if a.EndOthers {
 		row.UserEpoch++ // so there are no others
@@ -86,9 +91,10 @@ func (tx *transaction) setUserEpoch(n, epoch int64) error {
 
 // rounded returns the row as it comes out of the store again.
 func rounded(r session.Row) session.Row {
-	for _, t := range []*time.Time{&r.RotatedAt, &r.ReplayedAt, &r.CreatedAt, &r.AbsoluteAt, &r.IdleAt, &r.EndedAt, &r.LimitFrom, &r.AuthTime} {
+	for _, t := range []*time.Time{&r.RotatedAt, &r.ReplayedAt, &r.CreatedAt, &r.AbsoluteAt, &r.IdleAt, &r.EndedAt, &r.LimitFrom, &r.AuthTime, &r.StepUpUntil} {
 		*t = session.Instant(*t)
 	}
+	r.IdleLimit = r.IdleLimit.Truncate(time.Millisecond)
 	return r
 }
 
@@ -97,14 +103,17 @@ const sessionsOfUserRow = "SELECT " + headColumns + ", " + bodyColumns + fromSes
 // excess returns the oldest live sessions of the user in row n that have to end before
 // one more is within limit.
 func (tx *transaction) excess(row session.Row, n int64, limit int) ([]stored, error) {
-	if limit == 0 {
+	if limit == 0 || row.Actor != "" {
 		return nil, nil
 	}
 	var live []stored
 	q := tx.Query(sessionsOfUserRow)
 	for q.Int(n); q.Next(); {
-		if s := readHead(q, row.Project); s.lives(tx.now) {
-			s.readBody(q)
+		s := readHead(q, row.Project)
+		if !s.lives(tx.now) {
+			continue
+		}
+		if s.readBody(q); s.row.Actor == "" {
 			live = append(live, s)
 		}
 	}
@@ -144,8 +153,7 @@ func (tx *transaction) end(s stored, e session.Ending) error {
 	if err := tx.revoke(s.row.Project, s.row.Revocation); err != nil {
 		return err
 	}
-	return tx.log(audit.New(s.row.Project, tx.now, audit.SessionEnded, e.Origin).
-		Of(s.row.ID, s.row.User).With("reason", string(e.Reason)))
+	return tx.log(s.row.EndedBy(e, tx.now))
 }
 
 // ended returns the session as it is when it ends now.
@@ -175,24 +183,45 @@ func (s sessions) Rotate(ctx context.Context, f session.Refresh) (session.Row, s
 		if found.version != f.Version {
 			return session.ErrVersion
 		}
+		if found.subject.Standing, err = found.standing(tx.Conn, f); err != nil {
+			return err
+		}
+		tenant := found.row.Tenant
 		var events []audit.Event
-		found.row, verdict, events = session.Apply(found.row, found.subject, f, tx.now)
-		verdict.Behind = tx.latest.Sub(tx.now)
+		if found.row, verdict, events, err = session.Apply(found.row, found.subject, f, tx.now); err != nil {
+			return err
+		}
 		row = found.row
 		if err := tx.save(found); err != nil {
 			return err
 		}
-		if verdict.Ends() {
-			if err := tx.revoke(row.Project, row.Revocation); err != nil {
+		if verdict.Moved || row.Tenant != tenant {
+			if err := tx.place(found); err != nil {
 				return err
 			}
 		}
+		if err := tx.announce(row, verdict); err != nil {
+			return err
+		}
+		// Last: what was told may have moved the latest instant on.
+		verdict.Behind = tx.latest.Sub(tx.now)
 		return tx.log(events...)
 	})
 	if err != nil {
 		return session.Row{}, session.Verdict{}, err
 	}
 	return row, verdict, nil
+}
+
+// announce tells verifiers what a refresh has changed for tokens from before.
+func (tx *transaction) announce(row session.Row, v session.Verdict) error {
+	switch {
+	case v.Ends():
+		return tx.revoke(row.Project, row.Revocation)
+	case v.Moved:
+		return tx.revoke(row.Project, row.Moved)
+	}
+	return nil
 }
 
 func (s sessions) Confirm(ctx context.Context, p id.Project, sid id.Session, token id.Refresh, window time.Duration) (bool, error) {
@@ -232,11 +261,8 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 			return err
 		}
 		row = found.row
-		switch status, _ := row.Status(found.subject, tx.now); status {
-		case session.Over:
-			return fault.New(fault.SessionRevoked, "The session was ended.")
-		case session.Expired:
-			return fault.New(fault.SessionExpired, "The session has run out.")
+		if err := found.active(tx.now); err != nil {
+			return err
 		}
 		if row.ClaimsEpoch != epoch {
 			return fault.New(fault.Conflict, "The claims have changed in the meantime.")
@@ -255,6 +281,17 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 		return session.Row{}, err
 	}
 	return row, nil
+}
+
+// active returns the refusal of a session that isn't.
+func (s *stored) active(now time.Time) error {
+	switch status, _ := s.row.Status(s.subject, now); status {
+	case session.Over:
+		return fault.New(fault.SessionRevoked, "The session was ended.")
+	case session.Expired:
+		return fault.New(fault.SessionExpired, "The session has run out.")
+	}
+	return nil
 }
 
 func (s sessions) End(ctx context.Context, p id.Project, sid id.Session, e session.Ending) (bool, error) {

@@ -36,7 +36,7 @@ func refreshAll(t *testing.T, s *Store, rows []session.Row) {
 					return err
 				}
 				var v session.Verdict
-				if found.row, v, _ = session.Apply(found.row, found.subject, f, tx.now); v.Rule != session.Rotate {
+				if found.row, v, _, _ = session.Apply(found.row, found.subject, f, tx.now); v.Rule != session.Rotate {
 					t.Errorf("decided as %v", v.Rule)
 				}
 				*row = session.Row{ID: row.ID, Project: row.Project, State: found.row.State}

@@ -32,7 +32,8 @@ func refreshChecks() []check {
 func (w *world) decide(t testing.TB, f session.Refresh) (session.Row, session.Verdict) {
 	t.Helper()
 	before, subject := w.find(t, f.Session)
-	want, verdict, events := session.Apply(before, subject, f, w.clock.Now())
+	want, verdict, events, err := session.Apply(before, subject, f, w.clock.Now())
+	ok(t, err)
 	row, got, err := w.Sessions().Rotate(w.ctx, f)
 	ok(t, err)
 	verdict.Behind = got.Behind // which only the store knows

@@ -36,6 +36,7 @@ func sessionInsert(t *testing.T, w *world) {
 	full := filled[session.Row](t)
 	full.ID, full.Project, full.User = id.NewSession(now), w.project.ID, u.ID
 	full.UserEpoch, full.ProjectEpoch, full.EndReason = 0, 0, session.KeyRevoked
+	full.Tenant, full.TenantEpoch = id.Tenant{}, 0
 	full.Trace = session.Trace{}.Add(session.Entry{At: now, Rule: session.Create, Issued: full.Newest, Context: full.Context}).
 		Add(session.Entry{At: now, Rule: session.Replay, Foreign: true, Token: full.Newest, Issued: full.Newest}).
 		Add(session.Entry{At: now, Rule: session.End})

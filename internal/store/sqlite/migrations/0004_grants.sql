@@ -39,3 +39,16 @@ CREATE TABLE roles (
     UNIQUE (project, id),
     UNIQUE (project, tenant, name)
 ) STRICT;
+
+-- The current tenant of a session by its identifier: the row of a deleted tenant is gone,
+-- and its number may come again. What sign-in actions have added is named in two lists.
+ALTER TABLE sessions ADD COLUMN tenant         BLOB;
+ALTER TABLE sessions ADD COLUMN tenant_epoch   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN idle_limit     INTEGER; -- milliseconds
+ALTER TABLE sessions ADD COLUMN step_up_until  INTEGER;
+ALTER TABLE sessions ADD COLUMN step_up_amr    BLOB;
+ALTER TABLE sessions ADD COLUMN actor          TEXT;
+ALTER TABLE sessions ADD COLUMN acted_claims   BLOB;
+ALTER TABLE sessions ADD COLUMN acted_audience BLOB;
+
+CREATE INDEX sessions_tenant ON sessions (tenant, id) WHERE tenant IS NOT NULL;

@@ -1,0 +1,71 @@
+package session
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+// Move is a change of the current tenant, made together with a refresh: whoever may
+// refresh may move, and the tokens of that refresh are of the new tenant already.
+type Move struct {
+	Tenant id.Tenant
+
+	// ClaimsEpoch is that of the row from which the rest was worked out. If it has
+	// changed, nothing happens and the caller works it out again.
+	ClaimsEpoch int64
+
+	Claims     json.RawMessage // replace the session's; nil: none
+	Audience   []string        // replace the session's
+	Acted      Acted
+	AbsoluteAt time.Time     // the session ends no later than then; zero: no change
+	IdleLimit  time.Duration // at most; 0: no change
+}
+
+// settled returns the row of a session that was refreshed, in the tenant where it has to
+// be. A user who has left the current tenant is in none, or in the only one that is left.
+func (r Row) settled(u Subject, f Refresh) (Row, bool, error) {
+	if f.Move != nil {
+		return r.moved(u, *f.Move)
+	}
+	if !r.Tenant.IsZero() && !u.Member {
+		r.Tenant, r.TenantEpoch = id.Tenant{}, 0
+	}
+	if r.Tenant.IsZero() && f.AutoTenant {
+		r.Tenant, r.TenantEpoch = u.Sole, u.SoleEpoch
+	}
+	return r, false, nil
+}
+
+func (r Row) moved(u Subject, m Move) (Row, bool, error) {
+	switch {
+	case !u.Open:
+		return r, false, NoTenant()
+	case r.ClaimsEpoch != m.ClaimsEpoch:
+		return r, false, fault.New(fault.Conflict, "The claims have changed in the meantime.")
+	}
+	if !slices.Equal(r.Claims, m.Claims) {
+		// Whoever is about to write other claims has read those from before.
+		r.ClaimsEpoch++
+	}
+	r.Tenant, r.TenantEpoch = m.Tenant, u.OpenEpoch
+	r.Claims, r.Audience, r.Acted = m.Claims, m.Audience, m.Acted
+	if m.AbsoluteAt = Instant(m.AbsoluteAt); !m.AbsoluteAt.IsZero() && m.AbsoluteAt.Before(r.AbsoluteAt) {
+		r.AbsoluteAt = m.AbsoluteAt
+	}
+	if m.IdleLimit > 0 && (r.IdleLimit == 0 || m.IdleLimit < r.IdleLimit) {
+		r.IdleLimit = m.IdleLimit
+		if at := r.LastSeen().Add(m.IdleLimit); r.IdleAt.IsZero() || at.Before(r.IdleAt) {
+			r.IdleAt = at
+		}
+	}
+	return r, true, nil
+}
+
+// NoTenant is the refusal of a tenant that isn't there, that is disabled, or that the user
+// isn't a member of. It is the same for all three: a user mustn't learn which customers
+// there are.
+func NoTenant() error { return fault.New(fault.NotFound, "You are not in such a tenant.") }
