@@ -50,6 +50,7 @@ func house() []room {
 		{"internal/revocation", domain},
 		{"internal/policy", domain},
 		{"internal/claim", domain},
+		{"internal/claim/template", domain},
 		{"internal/directory", domain},
 		{"internal/key", domain},
 		{"internal/session", domain},
