@@ -3,6 +3,7 @@ package directory
 import (
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
@@ -18,8 +19,15 @@ func (u User) Revocation(l revocation.Life, now time.Time) revocation.Entry {
 	return l.Entry(u.Project, revocation.User, u.ID.String(), now)
 }
 
-// Life is how long session tokens of the project live; before is when the last one has
+// Life is how long the tokens of the project live; before is when the last one has
 // expired that was minted under a longer TTL, as the store keeps it.
 func (p Project) Life(before time.Time) revocation.Life {
-	return revocation.Life{TTL: p.Settings.SessionTokenTTL.Std(), Before: before}
+	l := LifeUnder(p.Settings)
+	l.Before = before
+	return l
+}
+
+// LifeUnder is how long tokens live that are minted under some settings.
+func LifeUnder(s latchkey.Settings) revocation.Life {
+	return revocation.Life{TTL: s.SessionTokenTTL.Std(), KeyTTL: s.AccessKeyTokenTTL.Std()}
 }

@@ -10,6 +10,7 @@ package revocation
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -48,29 +49,32 @@ type Entry struct {
 // up to the largest clockSkew that settings allow, and its clock may be late by as much.
 const Leeway = 10 * time.Minute
 
-// Life is how long session tokens of a project live.
+// Life is how long the tokens of a project live.
 type Life struct {
-	TTL time.Duration // of those minted now
+	TTL    time.Duration // of session tokens minted now
+	KeyTTL time.Duration // of those that access keys are exchanged for now
 
 	// Before is when the last token has expired that was minted under a longer TTL
-	// than now; zero when there was none.
+	// than now, of either kind; zero when there was none.
 	Before time.Time
 }
 
-// Until returns when an entry of time at can be forgotten.
-func (l Life) Until(at time.Time) time.Time {
-	until := at.Add(l.TTL)
+// until returns when an entry of time at can be forgotten that concerns tokens of a life.
+func (l Life) until(at time.Time, ttl time.Duration) time.Time {
+	until := at.Add(ttl)
 	if l.Before.After(until) {
 		until = l.Before
 	}
 	return until.Add(Leeway)
 }
 
-// Shortened returns the life once the TTL has changed to ttl at the time now.
-func (l Life) Shortened(ttl time.Duration, now time.Time) Life {
-	next := Life{TTL: ttl, Before: l.Before}
-	if last := now.Add(l.TTL); ttl < l.TTL && last.After(next.Before) {
-		next.Before = last
+// Shortened returns the life once its TTLs have changed to those of next at the time now.
+func (l Life) Shortened(next Life, now time.Time) Life {
+	next.Before = l.Before
+	for _, ttl := range [][2]time.Duration{{l.TTL, next.TTL}, {l.KeyTTL, next.KeyTTL}} {
+		if last := now.Add(ttl[0]); ttl[1] < ttl[0] && last.After(next.Before) {
+			next.Before = last
+		}
 	}
 	return next
 }
@@ -78,7 +82,17 @@ func (l Life) Shortened(ttl time.Duration, now time.Time) Life {
 // Entry returns an entry of time at that concerns what has the given id. It spares
 // nobody; the store gives it its Seq and Tag.
 func (l Life) Entry(p id.Project, k Kind, about string, at time.Time) Entry {
-	return Entry{Project: p, Kind: k, ID: about, At: at, Until: l.Until(at)}
+	ttl := l.TTL
+	if !ofSessions(k, about) {
+		ttl = max(ttl, l.KeyTTL)
+	}
+	return Entry{Project: p, Kind: k, ID: about, At: at, Until: l.until(at, ttl)}
+}
+
+// ofSessions reports whether an entry concerns no token of an access key. Those may live
+// for weeks, and verifiers needn't remember every session that long.
+func ofSessions(k Kind, about string) bool {
+	return k == Session || k == Share || strings.HasPrefix(about, "ses_") || strings.HasPrefix(about, "usr_")
 }
 
 // Sparing returns the entry with a session that it spares.

@@ -14,26 +14,59 @@ func TestUntilCoversTokensOfEarlierTTLs(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	life := revocation.Life{TTL: 10 * time.Minute}
-	if got, want := life.Until(start), start.Add(20*time.Minute); !got.Equal(want) {
+	until := func(at time.Time) time.Time {
+		return life.Entry(id.NewProject(at), revocation.Epoch, "usr_1", at).Until
+	}
+	if got, want := until(start), start.Add(20*time.Minute); !got.Equal(want) {
 		t.Errorf("a life that never changed: until %v, want %v", got, want)
 	}
-	life = life.Shortened(24*time.Hour, start) // in fact longer: nothing to remember
+	life = life.Shortened(revocation.Life{TTL: 24 * time.Hour}, start) // in fact longer: nothing to remember
 	if !life.Before.IsZero() || life.TTL != 24*time.Hour {
 		t.Errorf("a longer TTL: %+v", life)
 	}
 	at := start.Add(time.Hour)
-	life = life.Shortened(time.Minute, at)
-	if got, want := life.Until(at.Add(time.Hour)), at.Add(24*time.Hour+revocation.Leeway); !got.Equal(want) {
+	life = life.Shortened(revocation.Life{TTL: time.Minute}, at)
+	if got, want := until(at.Add(time.Hour)), at.Add(24*time.Hour+revocation.Leeway); !got.Equal(want) {
 		t.Errorf("after a shorter TTL: until %v, want the end %v of the tokens from before", got, want)
 	}
 	// Shortened once more: the tokens of the first TTL are still the last ones.
-	life = life.Shortened(time.Minute/2, at.Add(2*time.Hour))
-	if got, want := life.Until(at.Add(2*time.Hour)), at.Add(24*time.Hour+revocation.Leeway); !got.Equal(want) {
+	life = life.Shortened(revocation.Life{TTL: time.Minute / 2}, at.Add(2*time.Hour))
+	if got, want := until(at.Add(2*time.Hour)), at.Add(24*time.Hour+revocation.Leeway); !got.Equal(want) {
 		t.Errorf("after two shorter TTLs: until %v, want %v", got, want)
 	}
 	late := at.Add(48 * time.Hour)
-	if got, want := life.Until(late), late.Add(time.Minute/2+revocation.Leeway); !got.Equal(want) {
+	if got, want := until(late), late.Add(time.Minute/2+revocation.Leeway); !got.Equal(want) {
 		t.Errorf("once they are gone: until %v, want %v", got, want)
+	}
+}
+
+// Tokens of access keys may live for weeks. What concerns them is remembered as long, what
+// concerns sessions alone isn't.
+func TestUntilCoversTokensOfAccessKeys(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	life := revocation.Life{TTL: 10 * time.Minute, KeyTTL: 24 * time.Hour}
+	until := func(kind revocation.Kind, about string) time.Duration {
+		return life.Entry(id.NewProject(at), kind, about, at).Until.Sub(at) - revocation.Leeway
+	}
+	for _, c := range []struct {
+		kind  revocation.Kind
+		about string
+		want  time.Duration
+	}{
+		{revocation.Session, "ses_1", life.TTL}, {revocation.User, "usr_1", life.TTL}, {revocation.Epoch, "ses_1", life.TTL},
+		{revocation.Epoch, "usr_1", life.TTL}, {revocation.Share, "share_0_5", life.TTL},
+		{revocation.User, "ak_1", life.KeyTTL}, {revocation.Epoch, "ak_1", life.KeyTTL}, {revocation.Epoch, "ten_1", life.KeyTTL},
+		{revocation.Epoch, "prj_1", life.KeyTTL}, {revocation.Role, "role_1", life.KeyTTL}, {revocation.Tenant, "ten_1", life.KeyTTL},
+		{revocation.Project, "prj_1", life.KeyTTL}, {revocation.Key, "key_1", life.KeyTTL},
+	} {
+		if got := until(c.kind, c.about); got != c.want {
+			t.Errorf("%s %s: %v, want %v", c.kind, c.about, got, c.want)
+		}
+	}
+	life = life.Shortened(revocation.Life{TTL: 10 * time.Minute, KeyTTL: time.Hour}, at)
+	if got := until(revocation.Role, "role_1"); got != 24*time.Hour {
+		t.Errorf("once the life of the tokens is shorter: %v, want that of those from before", got)
 	}
 }
 

@@ -20,6 +20,7 @@ type KeyKind string
 const (
 	Management KeyKind = "mgmt"   // lk_mgmt_…: the management API
 	Verify     KeyKind = "verify" // lk_verify_…: verifiers; reads what they need, changes nothing
+	Access     KeyKind = "ak"     // lk_ak_…: a machine; is exchanged for session tokens and opens nothing else
 )
 
 // keyEntropy is the number of random bytes of an API key. 28 bytes with the checksum
@@ -46,7 +47,7 @@ func checksummed(prefix string, b []byte) []byte {
 
 // ParseKey returns the kind of a well-formed API key.
 func ParseKey(t Text) (KeyKind, error) {
-	for _, kind := range []KeyKind{Management, Verify} {
+	for _, kind := range []KeyKind{Management, Verify, Access} {
 		prefix := "lk_" + string(kind) + "_"
 		text, ok := strings.CutPrefix(t.Reveal(), prefix)
 		if !ok {

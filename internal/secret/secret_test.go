@@ -58,7 +58,7 @@ func TestEqual(t *testing.T) {
 
 // Attack 17: cut or flip any part of a key, and it must fail before any store is asked.
 func TestAPIKeyAltered(t *testing.T) {
-	for _, kind := range []KeyKind{Management, Verify} {
+	for _, kind := range []KeyKind{Management, Verify, Access} {
 		key := NewKey(kind).Reveal()
 		if got, err := ParseKey(New(key)); err != nil || got != kind {
 			t.Fatalf("%q: %v %v", key, got, err)

@@ -105,7 +105,7 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 			return directory.DomainTaken()
 		}
 	}
-	found.tokensUntil = found.life().Shortened(settings.SessionTokenTTL.Std(), tx.now).Before
+	found.tokensUntil = found.life().Shortened(directory.LifeUnder(settings), tx.now).Before
 	found.Settings = copySettings(settings)
 	found.Version++
 	tx.log(e)

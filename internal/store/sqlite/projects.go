@@ -154,7 +154,7 @@ func (s projects) ChangeSettings(ctx context.Context, p id.Project, version int6
 			return err
 		}
 		q := putJSON(tx.Query("UPDATE projects SET settings = ?, version = version + 1, tokens_until = ? WHERE n = ?"), settings)
-		q = putTime(q, feed.life.Shortened(settings.SessionTokenTTL.Std(), tx.now).Before)
+		q = putTime(q, feed.life.Shortened(directory.LifeUnder(settings), tx.now).Before)
 		if err := q.Int(found.n).Exec(); err != nil {
 			return err
 		}

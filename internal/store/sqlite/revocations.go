@@ -22,7 +22,8 @@ type feed struct {
 	life    revocation.Life
 }
 
-const feedOfProject = "SELECT n, settings ->> '$.sessionTokenTTL', tokens_until FROM projects WHERE id = ?"
+const feedOfProject = `SELECT n, settings ->> '$.sessionTokenTTL', settings ->> '$.accessKeyTokenTTL', tokens_until
+FROM projects WHERE id = ?`
 
 // feed returns fault.NotFound for an unknown project.
 func (tx *transaction) feed(p id.Project) (feed, error) {
@@ -31,16 +32,19 @@ func (tx *transaction) feed(p id.Project) (feed, error) {
 		return feed{}, missing(q, "There is no such project.")
 	}
 	f := feed{transaction: tx, project: q.ReadInt()}
-	text := q.ReadText()
+	text := [2]string{q.ReadText(), q.ReadText()}
 	f.life.Before = readTime(q)
 	if err := q.Close(); err != nil {
 		return feed{}, err
 	}
-	ttl, err := latchkey.ParseDuration(text)
-	if err != nil {
-		return feed{}, fmt.Errorf("the stored settings of project %v: %w", p, err)
+	var ttl [2]latchkey.Duration
+	for i := range text {
+		var err error
+		if ttl[i], err = latchkey.ParseDuration(text[i]); err != nil {
+			return feed{}, fmt.Errorf("the stored settings of project %v: %w", p, err)
+		}
 	}
-	f.life.TTL = ttl.Std()
+	f.life.TTL, f.life.KeyTTL = ttl[0].Std(), ttl[1].Std()
 	return f, nil
 }
 
