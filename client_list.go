@@ -21,7 +21,7 @@ type PageRequest struct {
 const largestPage = 200
 
 // maxEmpty is how many pages in a row may be empty. A page is when a filter selects
-// nothing of the thousands of entries that one answer looks at; but a list that never ends
+// nothing of the hundreds of entries that one answer looks at; but a list that never ends
 // and never says anything would otherwise keep its reader for good.
 const maxEmpty = 10_000
 

@@ -50,34 +50,48 @@ func Check(s latchkey.Settings, publicHost string) ([]latchkey.Warning, error) {
 	return append(warnings(s), cookieWarnings(s, publicHost)...), nil
 }
 
+// span is the range of a duration.
+type span struct {
+	low, high time.Duration
+	off       bool // zero is allowed though it is under low
+	text      string
+}
+
+// spans returns the ranges that a project and its tenants have in common.
+func spans() (sessionTokenTTL, absoluteTimeout, idleTimeout, stepUpTTL span) {
+	return span{time.Minute, day, false, "1m to 24h"},
+		span{3 * time.Minute, 730 * day, false, "3m to 730d"},
+		span{5 * time.Minute, 730 * day, true, "off, or 5m to absoluteTimeout, which is 730d at most"},
+		span{time.Minute, day, false, "1m to 24h"}
+}
+
+func (p *problems) within(pointer string, value latchkey.Duration, r span) {
+	v := value.Std()
+	if (v < r.low || v > r.high) && !(r.off && v == 0) {
+		p.add(pointer, codeRange, "the range is %s", r.text)
+	}
+}
+
 func (p *problems) durations(s latchkey.Settings) {
-	for _, r := range []struct {
-		pointer   string
-		value     latchkey.Duration
-		low, high time.Duration
-		off       bool // zero is allowed though it is under low
-		text      string
-	}{
-		{"/sessionTokenTTL", s.SessionTokenTTL, time.Minute, day, false, "1m to 24h"},
-		{"/absoluteTimeout", s.AbsoluteTimeout, 3 * time.Minute, 730 * day, false, "3m to 730d"},
-		{"/idleTimeout", s.IdleTimeout, 5 * time.Minute, 730 * day, true, "off, or 5m to absoluteTimeout, which is 730d at most"},
-		{"/stepUpTTL", s.StepUpTTL, time.Minute, day, false, "1m to 24h"},
-		{"/accessKeyTokenTTL", s.AccessKeyTokenTTL, 3 * time.Minute, 28 * day, false, "3m to 28d"},
-		{"/reuseWindow", s.ReuseWindow, 0, 120 * time.Second, false, "0 to 120s"},
-		{"/keyRotation", s.KeyRotation, 2 * day, 730 * day, true, "off, or 2d to 730d"},
-		{"/clockSkew", s.ClockSkew, 0, 5 * time.Minute, false, "0 to 5m"},
-	} {
-		v := r.value.Std()
-		if (v < r.low || v > r.high) && !(r.off && v == 0) {
-			p.add(r.pointer, codeRange, "the range is %s", r.text)
-		}
+	ttl, absolute, idle, stepUp := spans()
+	p.within("/sessionTokenTTL", s.SessionTokenTTL, ttl)
+	p.within("/absoluteTimeout", s.AbsoluteTimeout, absolute)
+	p.within("/idleTimeout", s.IdleTimeout, idle)
+	p.within("/stepUpTTL", s.StepUpTTL, stepUp)
+	p.within("/accessKeyTokenTTL", s.AccessKeyTokenTTL, span{3 * time.Minute, 28 * day, false, "3m to 28d"})
+	p.within("/reuseWindow", s.ReuseWindow, span{0, 120 * time.Second, false, "0 to 120s"})
+	p.within("/keyRotation", s.KeyRotation, span{2 * day, 730 * day, true, "off, or 2d to 730d"})
+	p.within("/clockSkew", s.ClockSkew, span{0, 5 * time.Minute, false, "0 to 5m"})
+}
+
+func (p *problems) sessionLimit(n int) {
+	if n < 0 || n > maxSessions {
+		p.add("/maxSessionsPerUser", codeRange, "the range is 0 (no limit) to %d", maxSessions)
 	}
 }
 
 func (p *problems) counts(s latchkey.Settings) {
-	if s.MaxSessions < 0 || s.MaxSessions > maxSessions {
-		p.add("/maxSessionsPerUser", codeRange, "the range is 0 (no limit) to %d", maxSessions)
-	}
+	p.sessionLimit(s.MaxSessions)
 	if s.RefreshRateLimit < 0 || s.RefreshRateLimit > maxRateLimit {
 		p.add("/refreshRateLimit", codeRange, `the range is "auto", or 1 to %d`, maxRateLimit)
 	}
@@ -99,9 +113,13 @@ func (p *problems) enumerations(s latchkey.Settings) {
 		{"/signingAlgorithm", s.SigningAlgorithm, []string{"ES256", "EdDSA", "RS256"}},
 		{"/claimLint", s.ClaimLint, []string{"off", "warn", "reject"}},
 	} {
-		if !slices.Contains(e.allowed, e.value) {
-			p.add(e.pointer, codeRange, "one of %s is wanted", strings.Join(e.allowed, ", "))
-		}
+		p.oneOf(e.pointer, e.value, e.allowed...)
+	}
+}
+
+func (p *problems) oneOf(pointer, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(pointer, codeRange, "one of %s is wanted", strings.Join(allowed, ", "))
 	}
 }
 

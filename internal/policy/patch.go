@@ -105,7 +105,7 @@ func (p *problems) merge(pointer string, raw []byte, into, defaults reflect.Valu
 		}
 		field := member(into.Type(), name)
 		if field < 0 {
-			p.add(at, codeUnknown, "there is no setting of this name")
+			p.add(at, codeUnknown, "%s", unknown(into.Type(), name))
 			continue
 		}
 		p.set(at, value, into.Field(field), defaults.Field(field))
@@ -130,9 +130,24 @@ func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
+// unknown says what is wrong with a member that t doesn't have.
+func unknown(t reflect.Type, name string) string {
+	if t == reflect.TypeFor[latchkey.TenantSettings]() && member(reflect.TypeFor[latchkey.Settings](), name) >= 0 {
+		return "this is decided by the project alone"
+	}
+	return "there is no setting of this name"
+}
+
 func (p *problems) set(pointer string, raw json.RawMessage, into, defaults reflect.Value) {
 	if string(raw) == "null" {
 		into.Set(defaults)
+		return
+	}
+	if into.Kind() == reflect.Pointer {
+		// A value of its own: what the pointer leads to may be somebody else's, too.
+		fresh := reflect.New(into.Type().Elem())
+		p.set(pointer, raw, fresh.Elem(), reflect.Zero(into.Type().Elem()))
+		into.Set(fresh)
 		return
 	}
 	switch v := into.Addr().Interface().(type) {

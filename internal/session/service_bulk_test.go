@@ -233,7 +233,7 @@ func TestEndMatchingStops(t *testing.T) {
 // empty page and goes on.
 func TestListLooksAtABoundedNumber(t *testing.T) {
 	o := newOffice(t)
-	const many = 2500
+	const many = 700
 	first := o.signIn(o.ada)
 	o.signInMany(o.ada, many-1)
 	found, next, err := o.List(t.Context(), session.Filter{Project: o.project, Status: session.Expired, Limit: 5})
