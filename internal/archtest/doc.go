@@ -51,6 +51,7 @@ func house() []room {
 		{"internal/policy", domain},
 		{"internal/claim", domain},
 		{"internal/claim/template", domain},
+		{"internal/document", domain},
 		{"internal/directory", domain},
 		{"internal/key", domain},
 		{"internal/session", domain},

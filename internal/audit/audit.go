@@ -56,6 +56,11 @@ const (
 	ManagementKeyCreated Type = "management_key.created"
 	ManagementKeyRotated Type = "management_key.rotated"
 	ManagementKeyDeleted Type = "management_key.deleted"
+	TemplateSaved        Type = "template.saved" // templates and sign-in actions, told apart by kind
+	TemplateRolledOut    Type = "template.rolled_out"
+	TemplateRolledBack   Type = "template.rolled_back"
+	TemplateDeleted      Type = "template.deleted"
+	TemplateFailed       Type = "template.failed"     // a part of it; what it would have made is left out
 	MasterKeyResealed    Type = "master_key.resealed" // what a project has is sealed by the first master key now
 )
 
@@ -67,7 +72,8 @@ func Types() []Type {
 		SessionCreated, SessionEnded, SessionClaims, SessionImpersonated, SessionSteppedUp, TenantChanged,
 		ClaimsFlagged, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
-		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted, MasterKeyResealed}
+		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted,
+		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed, MasterKeyResealed}
 }
 
 // Actor says who caused a change: "system", "cli", "user:usr_…" or "key:mk_…".
