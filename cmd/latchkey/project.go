@@ -22,15 +22,26 @@ import (
 var byCLI = audit.Origin{Actor: audit.CLI}
 
 func projectCommand(t *terminal) *cobra.Command {
-	return group("project", "Make projects and change their settings", projectCreateCommand(t), projectListCommand(t), projectSettingsCommand(t))
+	return group("project", "Make projects, change and delete them", projectCreateCommand(t), projectListCommand(t), projectSettingsCommand(t),
+		projectDisableCommand(t), projectEnableCommand(t), projectDeleteCommand(t))
 }
 
 type projectJSON struct {
-	ID            string    `json:"id"`
-	Name          string    `json:"name"`
-	CreatedAt     time.Time `json:"createdAt"`
-	ManagementKey string    `json:"managementKey,omitempty"`
-	VerifyKey     string    `json:"verifyKey,omitempty"`
+	ID            string     `json:"id"`
+	Name          string     `json:"name"`
+	Status        string     `json:"status"`
+	CreatedAt     time.Time  `json:"createdAt"`
+	DeletedAt     *time.Time `json:"deletedAt,omitempty"`
+	ManagementKey string     `json:"managementKey,omitempty"`
+	VerifyKey     string     `json:"verifyKey,omitempty"`
+}
+
+func projectOf(p directory.Project) projectJSON {
+	out := projectJSON{ID: p.ID.String(), Name: p.Name, Status: string(p.Status), CreatedAt: p.CreatedAt}
+	if !p.DeletedAt.IsZero() {
+		out.DeletedAt = &p.DeletedAt
+	}
+	return out
 }
 
 func projectCreateCommand(t *terminal) *cobra.Command {
@@ -43,7 +54,7 @@ func projectCreateCommand(t *terminal) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := projectJSON{ID: p.ID.String(), Name: p.Name, CreatedAt: p.CreatedAt}
+		out := projectOf(p)
 		if out.ManagementKey, err = newKey(c, app, p.ID, "first", secret.Management); err != nil {
 			return err
 		}
@@ -67,7 +78,7 @@ func projectListCommand(t *terminal) *cobra.Command {
 		func(c *cobra.Command, app *server.App, _ []string) error {
 			list := []projectJSON{}
 			err := app.EachProject(c.Context(), func(p directory.Project) error {
-				list = append(list, projectJSON{ID: p.ID.String(), Name: p.Name, CreatedAt: p.CreatedAt})
+				list = append(list, projectOf(p))
 				return nil
 			})
 			if err != nil {
@@ -76,9 +87,9 @@ func projectListCommand(t *terminal) *cobra.Command {
 			return t.show(list, func() {
 				var rows [][]string
 				for _, p := range list {
-					rows = append(rows, []string{p.ID, when(p.CreatedAt), p.Name})
+					rows = append(rows, []string{p.ID, when(p.CreatedAt), p.Status, p.Name})
 				}
-				t.table("PROJECT | MADE | NAME", rows)
+				t.table("PROJECT | MADE | STATUS | NAME", rows)
 			})
 		})
 }
@@ -108,7 +119,7 @@ func projectSettingsCommand(t *terminal) *cobra.Command {
 		}
 		return t.show(answer, func() { t.printSettings(answer) })
 	})
-	c.Flags().StringVar(&project, "project", "", "project id; may be left out when there is one project")
+	projectFlag(c, &project)
 	c.Flags().StringVar(&patch, "patch", "", "what to change: JSON, @FILE or -")
 	return c
 }
@@ -145,10 +156,19 @@ func pickProject(c *cobra.Command, app *server.App, text string) (id.Project, er
 		if err != nil {
 			return p, usagef("%q is no project id; latchkey project list shows them", text)
 		}
-		_, err = app.Directory.Project(c.Context(), p)
+		found, err := app.Directory.Project(c.Context(), p)
+		if err == nil && found.Status == directory.Deleted {
+			err = fmt.Errorf("project %s was deleted at %s", p, when(found.DeletedAt))
+		}
 		return p, err
 	}
-	projects, err := app.Directory.Projects(c.Context(), id.Project{}, 2)
+	var projects []id.Project
+	err := app.EachProject(c.Context(), func(p directory.Project) error {
+		if p.Status != directory.Deleted {
+			projects = append(projects, p.ID)
+		}
+		return nil
+	})
 	if err != nil {
 		return id.Project{}, err
 	}
@@ -156,7 +176,7 @@ func pickProject(c *cobra.Command, app *server.App, text string) (id.Project, er
 	case 0:
 		return id.Project{}, fmt.Errorf("there is no project yet: latchkey project create NAME makes one")
 	case 1:
-		return projects[0].ID, nil
+		return projects[0], nil
 	}
 	return id.Project{}, usagef("there are several projects: choose one with --project; latchkey project list shows them")
 }

@@ -18,6 +18,11 @@ type Type string
 // The vocabulary. Ordinary refreshes are not events: each session's trace has them.
 const (
 	ProjectCreated       Type = "project.created"
+	ProjectRenamed       Type = "project.renamed"
+	ProjectDisabled      Type = "project.disabled"
+	ProjectEnabled       Type = "project.enabled"
+	ProjectDeleted       Type = "project.deleted"
+	ProjectImported      Type = "project.imported" // data says how many of what
 	SettingsChanged      Type = "settings.changed"
 	UserCreated          Type = "user.created"
 	UserUpdated          Type = "user.updated"
@@ -66,7 +71,7 @@ const (
 
 // Types returns the whole vocabulary, in the order above.
 func Types() []Type {
-	return []Type{ProjectCreated, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
+	return []Type{ProjectCreated, ProjectRenamed, ProjectDisabled, ProjectEnabled, ProjectDeleted, ProjectImported, SettingsChanged, UserCreated, UserUpdated, UserDisabled, UserEnabled, UserDeleted,
 		UserGranted, TenantCreated, TenantUpdated, TenantSettings, TenantDisabled, TenantEnabled, TenantDeleted,
 		PermissionCreated, PermissionUpdated, PermissionDeleted, RoleCreated, RoleUpdated, RoleDeleted,
 		SessionCreated, SessionEnded, SessionClaims, SessionImpersonated, SessionSteppedUp, TenantChanged,

@@ -21,10 +21,12 @@ import (
 type Project struct {
 	ID        id.Project
 	Name      string
+	Status    Status // Enabled, Disabled or Deleted
 	Settings  latchkey.Settings
-	Version   int64 // grows by one with every change of settings or signing keys
+	Version   int64 // grows by one with every change of name, status, settings or signing keys
 	Epoch     int64 // grows when all sessions are ended at once
 	CreatedAt time.Time
+	DeletedAt time.Time // zero: it isn't deleted
 	// SealedMAC is the key under which opaque refresh tokens are authenticated,
 	// sealed by the master key with the context MACContext(ID).
 	SealedMAC []byte
@@ -51,7 +53,7 @@ func DomainTaken() error {
 
 // ProjectStore keeps projects.
 type ProjectStore interface {
-	// Insert adds p, with Version 1 and Epoch 0, and the event.
+	// Insert adds p, with Version 1 and Epoch 0, enabled, and the event.
 	Insert(ctx context.Context, p Project, e audit.Event) error
 
 	// Find returns fault.NotFound for an unknown project.
@@ -78,10 +80,10 @@ type ProjectStore interface {
 	Reseal(ctx context.Context, p id.Project, old, sealed []byte, e audit.Event) error
 }
 
-// Status is whether a user may have sessions.
+// Status is whether somebody, or something, may be used.
 type Status string
 
-// The states of a user.
+// The states of a user, a tenant, an access key and, with Deleted, of a project.
 const (
 	Enabled  Status = "enabled"
 	Disabled Status = "disabled"
@@ -163,6 +165,9 @@ type ManagementKey struct {
 	Digest    secret.Digest
 	CreatedAt time.Time
 	ExpiresAt time.Time // zero: never
+	// ProjectDeleted: all that is left to it is what verifiers need. The store says so of
+	// keys that it reads.
+	ProjectDeleted bool
 }
 
 // ManagementKeyStore keeps management keys.

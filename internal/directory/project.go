@@ -25,7 +25,7 @@ func (s *Service) CreateProject(ctx context.Context, name string, master *secret
 			WithFields(fault.Field{Pointer: "/name", Code: "format", Detail: "A name of 1 to 200 characters is wanted."})
 	}
 	now := s.now()
-	p := Project{ID: id.NewProject(now), Name: name, Settings: policy.Defaults(), Version: 1, CreatedAt: millis(now)}
+	p := Project{ID: id.NewProject(now), Name: name, Status: Enabled, Settings: policy.Defaults(), Version: 1, CreatedAt: millis(now)}
 	mac := make([]byte, macLen)
 	rand.Read(mac)
 	p.SealedMAC = master.Seal(mac, MACContext(p.ID))

@@ -21,7 +21,7 @@ func TestCreateProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := directory.Project{
-		ID: p.ID, Name: "Läden & Söhne", Settings: policy.Defaults(), Version: 1, CreatedAt: p.ID.Time(), SealedMAC: p.SealedMAC,
+		ID: p.ID, Name: "Läden & Söhne", Status: directory.Enabled, Settings: policy.Defaults(), Version: 1, CreatedAt: p.ID.Time(), SealedMAC: p.SealedMAC,
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("made\n%+v, want\n%+v", p, want)

@@ -21,6 +21,7 @@ import (
 // Deps is what a Service stands on.
 type Deps struct {
 	Projects ProjectStore
+	Lives    LifeStore
 	Users    UserStore
 	Keys     ManagementKeyStore
 	Now      func() time.Time
@@ -33,6 +34,7 @@ type Deps struct {
 // Service is the directory's use cases. It is safe for concurrent use.
 type Service struct {
 	projects ProjectStore
+	lives    LifeStore
 	users    UserStore
 	keys     ManagementKeyStore
 	now      func() time.Time
@@ -43,14 +45,14 @@ type Service struct {
 
 // New returns a Service. All members of d but PublicURL are needed.
 func New(d Deps) (*Service, error) {
-	if d.Projects == nil || d.Users == nil || d.Keys == nil || d.Now == nil {
+	if d.Projects == nil || d.Lives == nil || d.Users == nil || d.Keys == nil || d.Now == nil {
 		return nil, errors.New("directory: a dependency is missing")
 	}
 	public, err := url.Parse(d.PublicURL)
 	if err != nil {
 		return nil, errors.New("directory: the public URL can't be read")
 	}
-	return &Service{projects: d.Projects, users: d.Users, keys: d.Keys, now: d.Now, publicHost: public.Hostname()}, nil
+	return &Service{projects: d.Projects, lives: d.Lives, users: d.Users, keys: d.Keys, now: d.Now, publicHost: public.Hostname()}, nil
 }
 
 // attempts is how often a change is repeated that lost against a concurrent one.
@@ -99,6 +101,9 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 		project, err := s.projects.Find(ctx, p)
 		if err != nil {
 			return latchkey.SettingsAnswer{}, err
+		}
+		if project.Status == Deleted {
+			return latchkey.SettingsAnswer{}, errGone()
 		}
 		settings, err := policy.Patch(project.Settings, patch)
 		if err != nil {
@@ -173,7 +178,8 @@ func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by Man
 
 // Key finds the management key that a secret opens, and checks that it may be used now
 // from ip for a project. A secret that can't be a key never reaches the store. Errors
-// are fault.Unauthenticated or fault.Forbidden.
+// are fault.Unauthenticated or fault.Forbidden, and fault.NotFound once the project was
+// deleted, for all that isn't of ScopeVerify.
 func (s *Service) Key(ctx context.Context, p id.Project, clear secret.Text, ip netip.Addr, scope Scope) (ManagementKey, error) {
 	kind, err := secret.ParseKey(clear)
 	if err != nil {
@@ -185,6 +191,9 @@ func (s *Service) Key(ctx context.Context, p id.Project, clear secret.Text, ip n
 	}
 	if err != nil {
 		return ManagementKey{}, err
+	}
+	if k.ProjectDeleted && scope != ScopeVerify {
+		return ManagementKey{}, errGone()
 	}
 	if !k.ExpiresAt.IsZero() && !s.now().Before(k.ExpiresAt) {
 		return ManagementKey{}, fault.New(fault.Unauthenticated, "The management key has expired.")

@@ -45,7 +45,7 @@ type world struct {
 // deps returns what the service of newWorld stands on, for tests that put something of
 // their own between.
 func (w *world) deps() directory.Deps {
-	return directory.Deps{Projects: w.store.Projects(), Users: w.store.Users(), Keys: w.store.ManagementKeys(), Now: w.clock.now}
+	return directory.Deps{Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Keys: w.store.ManagementKeys(), Now: w.clock.now}
 }
 
 func newWorld(t *testing.T) *world {

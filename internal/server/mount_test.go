@@ -120,7 +120,7 @@ func TestDocuments(t *testing.T) {
 
 func TestUnknownAddress(t *testing.T) {
 	w := newWorld(t, slog.LevelError)
-	for _, target := range []string{"/nowhere", "/v1", "/v1/projects/x", "/docs/", "/livez/", "/a/b/c/d/e", "/favicon.ico", "/%00", "/session/refresh/"} {
+	for _, target := range []string{"/nowhere", "/v1", "/v1/projects", "/docs/", "/livez/", "/a/b/c/d/e", "/favicon.ico", "/%00", "/session/refresh/"} {
 		for _, method := range []string{"GET", "POST", "OPTIONS", "PROPFIND"} {
 			out := w.ask(method, target, "{}")
 			if p := w.refused(out, http.StatusNotFound, latchkey.CodeNotFound); !strings.Contains(p.Detail, "/docs") {

@@ -62,6 +62,7 @@ func (w *Workers) Round(ctx context.Context) {
 		w.sweep(ctx, observe.Revocations, func() (int, error) {
 			return w.App.Store.Revocations().Sweep(ctx, passed, sweepChunk)
 		}),
+		w.sweep(ctx, observe.Projects, func() (int, error) { return w.App.Store.Lives().Erase(ctx, sweepChunk) }),
 	))
 }
 
@@ -78,6 +79,9 @@ func (w *Workers) report(ctx context.Context, task observe.Task, err error) {
 func (w *Workers) tend(ctx context.Context) error {
 	var failed []error
 	err := w.App.EachProject(ctx, func(p directory.Project) error {
+		if p.Status == directory.Deleted {
+			return nil // its keys stay as they are, for what they have signed
+		}
 		// One project's trouble must not keep the others' keys from being replaced.
 		if _, err := w.App.Keys.Tend(ctx, p.ID); err != nil {
 			failed = append(failed, err)

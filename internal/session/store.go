@@ -34,9 +34,9 @@ type Ending struct {
 // made its change durable.
 type Store interface {
 	// Insert adds a session whose user must exist, be enabled and belong to the
-	// project; otherwise fault.NotFound or fault.Conflict ("disabled") and nothing
-	// is added. A row.Tenant must be enabled and have the user as member, else NoTenant.
-	// UserEpoch, ProjectEpoch and TenantEpoch of the row are set by the store from the
+	// project, which must be enabled, too; otherwise fault.NotFound or fault.Conflict
+	// ("disabled") and nothing is added. A row.Tenant must be enabled and have the user as
+	// member, else NoTenant. UserEpoch, ProjectEpoch and TenantEpoch of the row are set by the store from the
 	// rows it reads in the transaction; with EndOthers the user's epoch grows first.
 	// A project version other than version is ErrVersion.
 	Insert(ctx context.Context, row Row, version int64, a Admission, events ...audit.Event) (Row, error)

@@ -40,6 +40,7 @@ type Store interface {
 // Directory is the part for what package directory owns.
 type Directory interface {
 	Projects() directory.ProjectStore
+	Lives() directory.LifeStore
 	Users() directory.UserStore
 	ManagementKeys() directory.ManagementKeyStore
 }

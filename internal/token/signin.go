@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -52,7 +53,7 @@ const (
 // SignIn makes a session and returns its first tokens. Errors: fault.Invalid,
 // OutOfRange, ReservedClaim, ClaimsTooLarge with every field that is wrong; NotFound for
 // an unknown project or user; Conflict for a disabled user or one over
-// maxSessionsPerUser.
+// maxSessionsPerUser, and while the project is disabled.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 	p, err := s.cached(ctx, in.Project)
 	if err != nil {
@@ -88,6 +89,9 @@ func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
 	p, err := s.current(ctx, in.Project)
 	if err != nil {
 		return err
+	}
+	if p.Status != directory.Enabled {
+		return fault.New(fault.Conflict, "The project is disabled.")
 	}
 	row, _, err := p.newRow(in, s.d.Now())
 	if err != nil {

@@ -22,7 +22,11 @@ func TestNoCanaryIsRepeated(t *testing.T) {
 	spare := w.makeKey(t, w.key, `{"name":"spare"}`)
 	canaries := []string{set.SessionToken, set.RefreshToken, opaque.RefreshToken, spare.Secret}
 	for i, r := range w.face.Routes() {
-		good := w.good(t, r)
+		site := w.site
+		if strings.HasSuffix(r.ID, "Project") {
+			site = w.another(t) // nothing works in a deleted one
+		}
+		good := w.goodAt(t, site, r)
 		// A key is the shortest, and would be repeated whole where others are cut.
 		for _, canary := range []string{canaries[i%3], canaries[3]} {
 			for _, c := range misplaced(w.spec, r, good, canary) {

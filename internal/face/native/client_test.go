@@ -85,6 +85,7 @@ func TestClientHasEveryOperation(t *testing.T) {
 	exerciseSessions(t, w, manager)
 	exerciseUsers(t, manager)
 	exerciseProject(t, manager)
+	exerciseLife(t, w, manager) // at the end: the project is gone afterwards
 	for _, r := range w.face.Routes() {
 		if r.Tag == "Discovery" || elsewhere[r.ID] != "" {
 			continue
@@ -216,6 +217,26 @@ func exerciseUsers(t *testing.T, c *latchkey.Client) {
 	must(t, c.DeleteUser(ctx, u.ID))
 	if _, err := c.User(ctx, u.ID); latchkey.CodeOf(err) != latchkey.CodeNotFound {
 		t.Errorf("after the deletion: %v", err)
+	}
+}
+
+func exerciseLife(t *testing.T, w *world, c *latchkey.Client) {
+	t.Helper()
+	ctx := t.Context()
+	before, err := c.Project(ctx)
+	must(t, err)
+	name, disabled := "acme europe", "disabled"
+	after, err := c.ChangeProject(ctx, latchkey.ProjectRequest{Name: &name, Status: &disabled})
+	must(t, err)
+	if before.ID != w.project.String() || before.Status != "enabled" || after.Name != name || after.Status != disabled {
+		t.Errorf("%+v became %+v", before, after)
+	}
+	if err := c.DeleteProject(ctx, "prj_another"); latchkey.CodeOf(err) != latchkey.CodeInvalidRequest {
+		t.Errorf("deleted by mistake: %v", err)
+	}
+	must(t, c.DeleteProject(ctx, before.ID))
+	if err := c.DeleteProject(ctx, before.ID); latchkey.CodeOf(err) != latchkey.CodeNotFound {
+		t.Errorf("deleted twice: %v", err)
 	}
 }
 

@@ -13,6 +13,8 @@ var examples = map[string]string{
 	"createUser":          `{"loginIds":["alice@example.com"],"name":"Alice"}`,
 	"changeUser":          `{"status":"disabled"}`,
 	"changeSettings":      `{"sessionTokenTTL":"5m","idleTimeout":"7d","onLimit":null}`,
+	"changeProject":       `{"status":"disabled"}`,
+	"deleteProject":       `{"confirm":"prj_…"}`,
 	"rotateKey":           `{"immediate":false}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions","events"],"networks":["192.0.2.0/24"]}`,
 }

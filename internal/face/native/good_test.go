@@ -22,6 +22,8 @@ var bodies = map[string]string{
 	"createUser":          `{"loginIds":["bob@example.com"],"name":"Bob","email":"bob@example.com","phone":"+4915112345678"}`,
 	"changeUser":          `{"name":"Alice A."}`,
 	"changeSettings":      `{"sessionTokenTTL":"5m"}`,
+	"changeProject":       `{"name":"acme europe","status":"disabled"}`,
+	"deleteProject":       `{"confirm":"{project}"}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions"],"networks":["192.0.2.0/24"]}`,
 }
 
@@ -48,9 +50,9 @@ func (w *world) goodAt(t testing.TB, s *site, r native.Route) call {
 		w.newKey(t, s.project, directory.NewKey{Name: "spare", Kind: secret.Management})
 		return w.goodAt(t, s, r)
 	}
-	path := strings.NewReplacer("{project}", s.project.String(), "{sid}", set.Session.ID, "{user}", s.user.String(),
-		"{kid}", keys[0].ID.String(), "{key}", last.ID.String()).Replace(r.Pattern)
-	c := call{method: r.Method, path: path + queries[r.ID], body: bodies[r.ID]}
+	fill := strings.NewReplacer("{project}", s.project.String(), "{sid}", set.Session.ID, "{user}", s.user.String(),
+		"{kid}", keys[0].ID.String(), "{key}", last.ID.String())
+	c := call{method: r.Method, path: fill.Replace(r.Pattern) + queries[r.ID], body: fill.Replace(bodies[r.ID])}
 	switch {
 	case r.Scope != "":
 		c.bearer = s.key

@@ -182,7 +182,7 @@ func (f *Face) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
 		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
-		f.userRoutes(), f.settingsRoutes(), f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
+		f.userRoutes(), f.projectRoutes(), f.settingsRoutes(), f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
 	} {
 		all = append(all, part...)
 	}

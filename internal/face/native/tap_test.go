@@ -88,6 +88,18 @@ func (s tappedProjects) ChangeSettings(ctx context.Context, p id.Project, versio
 	return s.ProjectStore.ChangeSettings(ctx, p, version, settings, e)
 }
 
+type tappedLives struct {
+	directory.LifeStore
+	*tap
+}
+
+func (s tappedLives) Change(ctx context.Context, p id.Project, change func(directory.Project) (directory.Project, []audit.Event, error)) (directory.Project, error) {
+	if err := s.call("lives.Change"); err != nil {
+		return directory.Project{}, err
+	}
+	return s.LifeStore.Change(ctx, p, change)
+}
+
 type tappedKeys struct {
 	key.Store
 	*tap

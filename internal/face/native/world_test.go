@@ -74,7 +74,7 @@ func newWorld(t testing.TB) *world {
 	projects, signing, users := tappedProjects{store.Projects(), w.tap}, tappedKeys{store.Keys(), w.tap}, tappedUsers{store.Users(), w.tap}
 	sessions := tappedSessions{store.Sessions(), w.tap}
 	w.directory, err = directory.New(directory.Deps{
-		Projects: projects, Users: users, Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, Now: w.clock.Now,
+		Projects: projects, Lives: tappedLives{store.Lives(), w.tap}, Users: users, Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, Now: w.clock.Now,
 		PublicURL: publicURL,
 	})
 	must(t, err)

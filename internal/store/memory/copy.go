@@ -17,7 +17,7 @@ import (
 
 func copyProject(p directory.Project) directory.Project {
 	p.Settings = copySettings(p.Settings)
-	p.CreatedAt = session.Instant(p.CreatedAt)
+	p.CreatedAt, p.DeletedAt = session.Instant(p.CreatedAt), session.Instant(p.DeletedAt)
 	p.SealedMAC = slices.Clone(p.SealedMAC)
 	return p
 }

@@ -26,6 +26,7 @@ func (tx transaction) byDigest(d secret.Digest) (directory.ManagementKey, bool) 
 	for _, p := range tx.projects {
 		for _, k := range p.managementKeys {
 			if k.Digest.Equal(d) {
+				k.ProjectDeleted = p.Status == directory.Deleted
 				return k, true
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -28,7 +29,7 @@ func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event
 		return fault.New(fault.Conflict, "There is a project with this id already.")
 	}
 	p = copyProject(p)
-	p.Version, p.Epoch = 1, 0
+	p.Version, p.Epoch, p.Status, p.DeletedAt = 1, 0, directory.Enabled, time.Time{}
 	tx.projects[p.ID] = &project{
 		Project:        p,
 		users:          map[id.User]directory.User{},

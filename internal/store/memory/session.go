@@ -20,11 +20,12 @@ type sessions struct{ *Store }
 func (p *project) subject(row session.Row) session.Subject {
 	found, known := p.users[row.User]
 	u := session.Subject{
-		UserKnown:    known,
-		UserEnabled:  found.Status == directory.Enabled,
-		UserEpoch:    found.Epoch,
-		ProjectEpoch: p.Epoch,
-		Granted:      !found.Grants.None(),
+		UserKnown:       known,
+		UserEnabled:     found.Status == directory.Enabled,
+		UserEpoch:       found.Epoch,
+		ProjectEpoch:    p.Epoch,
+		ProjectDisabled: p.Status != directory.Enabled,
+		Granted:         !found.Grants.None(),
 	}
 	if row.Tenant.IsZero() {
 		return u
@@ -56,6 +57,9 @@ func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a 
 	}
 	if p.Version != version {
 		return session.Row{}, session.ErrVersion
+	}
+	if p.Status != directory.Enabled {
+		return session.Row{}, fault.New(fault.Conflict, "The project is disabled.")
 	}
 	u, err := p.user(row.User)
 	if err != nil {

@@ -70,6 +70,9 @@ func OpenWith(o Options) *Store {
 // Projects returns the store of projects.
 func (s *Store) Projects() directory.ProjectStore { return projects{s} }
 
+// Lives returns the store of the projects' lives.
+func (s *Store) Lives() directory.LifeStore { return lives{s} }
+
 // Users returns the store of users.
 func (s *Store) Users() directory.UserStore { return users{s} }
 

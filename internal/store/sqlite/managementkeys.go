@@ -13,7 +13,7 @@ import (
 
 type managementKeys struct{ *Store }
 
-const managementKeySelect = `SELECT p.id, k.n, k.id, k.digest, k.kind, k.created_at, k.expires_at, k.name, k.scopes, k.networks
+const managementKeySelect = `SELECT p.id, k.n, k.id, k.digest, k.kind, k.created_at, k.expires_at, k.name, k.scopes, k.networks, p.status
 FROM management_keys k JOIN projects p ON p.n = k.project WHERE `
 
 func readManagementKey(q *engine.Stmt) (int64, directory.ManagementKey) {
@@ -27,6 +27,7 @@ func readManagementKey(q *engine.Stmt) (int64, directory.ManagementKey) {
 	k.Name = q.ReadText()
 	readJSON(q, &k.Scopes)
 	readJSON(q, &k.Networks)
+	k.ProjectDeleted = directory.Status(q.ReadText()) == directory.Deleted
 	return n, k
 }
 

@@ -14,15 +14,18 @@ import (
 type projects struct{ *Store }
 
 // owner is what other verbs need of a project.
-type owner struct{ n, version, epoch int64 }
+type owner struct {
+	n, version, epoch int64
+	enabled           bool
+}
 
 // findOwner returns fault.NotFound for an unknown project.
 func findOwner(c *engine.Conn, p id.Project) (owner, error) {
-	q := c.Query("SELECT n, version, epoch FROM projects WHERE id = ?").Blob(p[:])
+	q := c.Query("SELECT n, version, epoch, status FROM projects WHERE id = ?").Blob(p[:])
 	if !q.Next() {
 		return owner{}, missing(q, "There is no such project.")
 	}
-	o := owner{q.ReadInt(), q.ReadInt(), q.ReadInt()}
+	o := owner{q.ReadInt(), q.ReadInt(), q.ReadInt(), q.ReadText() == string(directory.Enabled)}
 	return o, q.Close()
 }
 
@@ -34,7 +37,10 @@ func missing(q *engine.Stmt, detail string) error {
 	return fault.New(fault.NotFound, "%s", detail)
 }
 
-const projectColumns = "id, version, epoch, created_at, name, sealed_mac, settings"
+const (
+	firstColumns   = "id, version, epoch, created_at, name, sealed_mac, settings"
+	projectColumns = firstColumns + ", status, deleted_at"
+)
 
 func readProject(q *engine.Stmt) directory.Project {
 	var p directory.Project
@@ -42,12 +48,13 @@ func readProject(q *engine.Stmt) directory.Project {
 	p.Version, p.Epoch, p.CreatedAt = q.ReadInt(), q.ReadInt(), readTime(q)
 	p.Name, p.SealedMAC = q.ReadText(), q.ReadBlob()
 	readJSON(q, &p.Settings)
+	p.Status, p.DeletedAt = directory.Status(q.ReadText()), readTime(q)
 	return p
 }
 
 func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event) error {
 	return s.write(ctx, func(tx *transaction) error {
-		q := tx.Query("INSERT INTO projects (" + projectColumns + ") VALUES (?, 1, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+		q := tx.Query("INSERT INTO projects (" + firstColumns + ") VALUES (?, 1, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
 		putTime(q.Blob(p.ID[:]), p.CreatedAt).Text(p.Name).Blob(p.SealedMAC)
 		if err := putJSON(q, p.Settings).Exec(); err != nil {
 			return err
@@ -61,15 +68,22 @@ func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event
 
 func (s projects) Find(ctx context.Context, p id.Project) (directory.Project, error) {
 	var found directory.Project
-	err := s.read(ctx, func(c *engine.Conn) error {
-		q := c.Query("SELECT " + projectColumns + " FROM projects WHERE id = ?").Blob(p[:])
-		if !q.Next() {
-			return missing(q, "There is no such project.")
-		}
-		found = readProject(q)
-		return q.Close()
+	err := s.read(ctx, func(c *engine.Conn) (err error) {
+		found, err = onlyProject(c.Query(projectByID).Blob(p[:]))
+		return err
 	})
 	return found, err
+}
+
+const projectByID = "SELECT " + projectColumns + " FROM projects WHERE id = ?"
+
+// onlyProject returns the project of a query for one.
+func onlyProject(q *engine.Stmt) (directory.Project, error) {
+	if !q.Next() {
+		return directory.Project{}, missing(q, "There is no such project.")
+	}
+	p := readProject(q)
+	return p, q.Close()
 }
 
 func (s projects) Version(ctx context.Context, p id.Project) (int64, error) {

@@ -47,7 +47,7 @@ func TestMigrateFromTheFirstVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx := &transaction{Conn: c, now: epoch}
-	q := tx.Query("INSERT INTO projects (" + projectColumns + ") VALUES (?, 1, 0, ?, ?, ?, ?)")
+	q := tx.Query("INSERT INTO projects (" + firstColumns + ") VALUES (?, 1, 0, ?, ?, ?, ?)")
 	putTime(q.Blob(p.ID[:]), p.CreatedAt).Text(p.Name).Blob(p.SealedMAC)
 	if err := putJSON(q, p.Settings).Exec(); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type stored struct {
 // are all others.
 const (
 	headColumns = `s.n, s.project, s.user, p.version, s.reap_at, s.id, u.id, s.created_at, s.absolute_at, s.idle_at, s.ended_at, s.end_reason,
-s.user_epoch, s.project_epoch, s.signing_key, s.ip, s.tenant, s.tenant_epoch, u.status, u.epoch, p.epoch, u.grants IS NOT NULL, t.status,
+s.user_epoch, s.project_epoch, s.signing_key, s.ip, s.tenant, s.tenant_epoch, u.status, u.epoch, p.epoch, p.status <> 'enabled', u.grants IS NOT NULL, t.status,
 t.epoch`
 
 	bodyColumns = `s.parent, s.newest, s.rotated_at, s.replayed_at, s.confirmed, s.limit_from, s.limit_count, s.recoveries, s.foreign_replays,
@@ -68,7 +68,7 @@ func readSubject(q *engine.Stmt, t id.Tenant) session.Subject {
 	status := directory.Status(q.ReadText())
 	u := session.Subject{
 		UserKnown: status != deleted, UserEnabled: status == directory.Enabled, UserEpoch: q.ReadInt(), ProjectEpoch: q.ReadInt(),
-		Granted: q.ReadInt() != 0,
+		ProjectDisabled: q.ReadInt() != 0, Granted: q.ReadInt() != 0,
 	}
 	if t.IsZero() {
 		q.Skip()

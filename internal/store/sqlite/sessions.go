@@ -40,6 +40,9 @@ func (tx *transaction) admit(row session.Row, version int64, a session.Admission
 	if o.version != version {
 		return row, session.ErrVersion
 	}
+	if !o.enabled {
+		return row, fault.New(fault.Conflict, "The project is disabled.")
+	}
 	n, u, err := findUser(tx.Conn, o, row.Project, row.User)
 	if err != nil {
 		return row, err

@@ -44,7 +44,7 @@ func managementKeyInsert(t *testing.T, w *world) {
 	plain, full := w.managementKey(), w.managementKey()
 	other := full
 	full = filled[directory.ManagementKey](t)
-	full.ID, full.Project, full.Kind = other.ID, other.Project, secret.Verify
+	full.ID, full.Project, full.Kind, full.ProjectDeleted = other.ID, other.Project, secret.Verify, false
 	full.Scopes = []directory.Scope{directory.ScopeVerify, directory.ScopeEvents}
 	full.Networks = append(full.Networks, netip.MustParsePrefix("2001:db8::/32"))
 	for _, k := range []directory.ManagementKey{plain, full} {

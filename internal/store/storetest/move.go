@@ -17,7 +17,7 @@ var moves = [...]func(*game){
 	(*game).refresh, (*game).wait, (*game).signIn, (*game).refresh, (*game).wait, (*game).refresh,
 	(*game).confirm, (*game).claims, (*game).end, (*game).endAll, (*game).endMatching, (*game).sweep,
 	(*game).addUser, (*game).changeUser, (*game).deleteUser, (*game).settings, (*game).signingKeys, (*game).managementKeys,
-	(*game).list, (*game).count, (*game).history, (*game).signIn,
+	(*game).list, (*game).count, (*game).history, (*game).signIn, (*game).life,
 }
 
 func (g *game) wait() {

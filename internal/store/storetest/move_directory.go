@@ -95,6 +95,21 @@ func (g *game) settings() {
 	}
 }
 
+// life renames the project, disables or enables it.
+func (g *game) life() {
+	name, status := choose(g, []string{"acme", "acme europe"}), choose(g, []directory.Status{directory.Enabled, directory.Enabled, directory.Disabled})
+	got, _ := g.same("change the project to "+name+" "+string(status), func(s Store) (any, error) {
+		return s.Lives().Change(g.ctx, g.project, func(p directory.Project) (directory.Project, []audit.Event, error) {
+			if name == p.Name && status == p.Status {
+				return p, nil, nil
+			}
+			p.Name, p.Status = name, status
+			return p, []audit.Event{g.event(audit.ProjectRenamed)}, nil
+		})
+	})
+	g.version = got.(directory.Project).Version
+}
+
 func (g *game) signingKeys() {
 	version, now := g.atVersion(), g.now()
 	k := key.Key{ID: id.Key(g.id()), Project: g.project, Algorithm: key.ES256, State: key.Next, CreatedAt: now, ActivatesAt: now, Sealed: []byte("sealed")}

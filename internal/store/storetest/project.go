@@ -34,7 +34,7 @@ func projectStarts(t *testing.T, w *world) {
 	p.ID, p.Name, p.SealedMAC = id.NewProject(w.clock.Now()), "Ω & söhne", []byte{0, 1, 0xff}
 	e := w.event(p.ID, audit.ProjectCreated)
 	ok(t, w.Projects().Insert(w.ctx, p, e))
-	p.Version, p.Epoch = 1, 0
+	p.Version, p.Epoch, p.Status, p.DeletedAt = 1, 0, directory.Enabled, time.Time{}
 	got, err := w.Projects().Find(w.ctx, p.ID)
 	ok(t, err)
 	same(t, "the project", p, got)

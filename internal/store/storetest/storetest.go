@@ -38,6 +38,7 @@ type Store interface {
 // Directory is the part for what package directory owns.
 type Directory interface {
 	Projects() directory.ProjectStore
+	Lives() directory.LifeStore
 	Users() directory.UserStore
 	ManagementKeys() directory.ManagementKeyStore
 }
@@ -59,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		checks []check
 	}{
 		{"projects", projectChecks()},
+		{"lives of projects", lifeChecks()},
 		{"users", userChecks()},
 		{"management keys", managementKeyChecks()},
 		{"signing keys", keyChecks()},

@@ -92,6 +92,14 @@ func (w *world) directoryChanges(t testing.TB, all map[string]func(context.Conte
 	all["Projects.Insert"] = func(ctx context.Context) error {
 		return w.Projects().Insert(ctx, directory.Project{ID: id.NewProject(w.clock.Now()), Name: "lost"}, e)
 	}
+	all["Lives.Change"] = func(ctx context.Context) error {
+		_, err := w.Lives().Change(ctx, p, func(p directory.Project) (directory.Project, []audit.Event, error) {
+			p.Name = "lost"
+			return p, []audit.Event{e}, nil
+		})
+		return err
+	}
+	all["Lives.Erase"] = func(ctx context.Context) error { _, err := w.Lives().Erase(ctx, 9); return err }
 	all["Projects.ChangeSettings"] = func(ctx context.Context) error { return w.Projects().ChangeSettings(ctx, p, 1, strange(t), e) }
 	all["Projects.Reseal"] = func(ctx context.Context) error {
 		return w.Projects().Reseal(ctx, p, w.project.SealedMAC, []byte("lost"), e)

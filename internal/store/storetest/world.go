@@ -41,7 +41,7 @@ func (w *world) newProject(t *testing.T) directory.Project {
 	t.Helper()
 	now := w.clock.Now()
 	p := directory.Project{
-		ID: id.NewProject(now), Name: "acme", Settings: policy.Defaults(), Version: 1, CreatedAt: now, SealedMAC: []byte("sealed"),
+		ID: id.NewProject(now), Name: "acme", Status: directory.Enabled, Settings: policy.Defaults(), Version: 1, CreatedAt: now, SealedMAC: []byte("sealed"),
 	}
 	ok(t, w.Projects().Insert(w.ctx, p, w.event(p.ID, audit.ProjectCreated)))
 	return p

@@ -52,3 +52,8 @@ ALTER TABLE sessions ADD COLUMN acted_claims   BLOB;
 ALTER TABLE sessions ADD COLUMN acted_audience BLOB;
 
 CREATE INDEX sessions_tenant ON sessions (tenant, id) WHERE tenant IS NOT NULL;
+
+-- 'enabled', 'disabled' or 'deleted'. A deleted project goes once its tokens have expired.
+ALTER TABLE projects ADD COLUMN status TEXT NOT NULL DEFAULT 'enabled';
+ALTER TABLE projects ADD COLUMN deleted_at INTEGER;
+CREATE INDEX projects_deleted ON projects (deleted_at) WHERE deleted_at IS NOT NULL;
