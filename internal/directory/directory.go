@@ -112,7 +112,8 @@ type User struct {
 // UserStore keeps users.
 type UserStore interface {
 	// Insert adds u. A login id that another user of the project has is
-	// fault.Conflict, and nothing is added.
+	// fault.Conflict, and nothing is added. Grants are stored as Grants.Settle says,
+	// which refuses what isn't there: fault.Invalid.
 	Insert(ctx context.Context, u User, e audit.Event) error
 
 	// Find returns fault.NotFound for a user that the project doesn't have.
@@ -128,7 +129,9 @@ type UserStore interface {
 	// with the events, in one transaction. change may be called more than once and
 	// must be pure; ID, Project and CreatedAt stay as they were. An error of change
 	// is returned as it is and nothing is written. Unknown user: fault.NotFound; a
-	// login id that another user has: fault.Conflict.
+	// login id that another user has: fault.Conflict; grants are settled as by Insert,
+	// against those that the user had. Verifiers are told, in the same transaction,
+	// what User.Entries says of the change.
 	Change(ctx context.Context, p id.Project, u id.User, change func(User) (User, []audit.Event, error)) (User, error)
 
 	// Delete removes the user. Sessions of the user are refused from then on, since

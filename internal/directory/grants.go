@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 
@@ -44,6 +45,49 @@ func (g Grants) Equal(h Grants) bool {
 	return slices.Equal(g.Roles, h.Roles) && slices.EqualFunc(g.Memberships, h.Memberships, func(a, b Membership) bool {
 		return a.Tenant == b.Tenant && slices.Equal(a.Roles, b.Roles)
 	})
+}
+
+// Without returns the grants after a tenant, a role, or both were deleted; zero ones take
+// nothing away.
+func (g Grants) Without(t id.Tenant, r id.Role) Grants {
+	rest := func(roles []id.Role) []id.Role {
+		return slices.DeleteFunc(roles, func(have id.Role) bool { return have == r })
+	}
+	out := g.Clone()
+	out.Roles = rest(out.Roles)
+	out.Memberships = slices.DeleteFunc(out.Memberships, func(m Membership) bool { return m.Tenant == t })
+	for i, m := range out.Memberships {
+		out.Memberships[i].Roles = rest(m.Roles)
+	}
+	return out
+}
+
+// Place is where somebody is granted something: a tenant, a role, or a role in a tenant.
+type Place struct {
+	Tenant id.Tenant // zero: anywhere
+	Role   id.Role   // zero: whatever role
+}
+
+// Places returns each place of the grants once, ascending: every tenant, every role in
+// it, and every role anywhere. It is what an index from the place to its holders needs.
+func (g Grants) Places() []Place {
+	var places []Place
+	for _, r := range g.Roles {
+		places = append(places, Place{Role: r})
+	}
+	for _, m := range g.Memberships {
+		places = append(places, Place{Tenant: m.Tenant})
+		for _, r := range m.Roles {
+			places = append(places, Place{Role: r}, Place{m.Tenant, r})
+		}
+	}
+	slices.SortFunc(places, Place.Compare)
+	return slices.Compact(places)
+}
+
+// Compare orders places by tenant, then by role.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(p.Tenant.Compare(q.Tenant), p.Role.Compare(q.Role))
 }
 
 // In returns the membership in a tenant.

@@ -2,9 +2,12 @@ package directory
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -51,6 +54,27 @@ type Role struct {
 	Permissions []string // sorted, without repetition; nil for none
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+}
+
+// Listed refuses permissions of r that old didn't have and that aren't in the catalogue:
+// fault.Invalid with the place of each. An error of listed is returned as it is.
+func (r Role) Listed(old Role, listed func(name string) (bool, error)) error {
+	var bad []fault.Field
+	for i, name := range r.Permissions {
+		if slices.Contains(old.Permissions, name) {
+			continue
+		}
+		switch known, err := listed(name); {
+		case err != nil:
+			return err
+		case !known:
+			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/permissions/%d", i), Code: "unknown", Detail: "This project has no such permission."})
+		}
+	}
+	if len(bad) > 0 {
+		return fault.New(fault.Invalid, "A role can only have permissions of the project.").WithFields(bad...)
+	}
+	return nil
 }
 
 // RoleQuery selects roles of one level.

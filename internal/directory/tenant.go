@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
@@ -28,10 +29,47 @@ type Tenant struct {
 	UpdatedAt time.Time
 }
 
+// Clone returns a tenant that shares nothing with t.
+func (t Tenant) Clone() Tenant {
+	t.Attributes = slices.Clone(t.Attributes)
+	o := &t.Settings
+	o.SessionTokenTTL, o.AbsoluteTimeout, o.IdleTimeout = own(o.SessionTokenTTL), own(o.AbsoluteTimeout), own(o.IdleTimeout)
+	o.StepUpTTL, o.MaxSessions, o.OnLimit = own(o.StepUpTTL), own(o.MaxSessions), own(o.OnLimit)
+	return t
+}
+
+// own returns a pointer to a copy.
+func own[T any](v *T) *T {
+	if v == nil {
+		return nil
+	}
+	return new(*v)
+}
+
+// Overrides reports whether the tenant has settings of its own.
+func (t Tenant) Overrides() bool { return t.Settings != (latchkey.TenantSettings{}) }
+
+// Reversions reports whether the change of a tenant from old to t is one of the project's
+// version: what the tenant decides about sessions changes, or whether it decides at all.
+func (t Tenant) Reversions(old Tenant) bool {
+	return !sameOverrides(t.Settings, old.Settings) || t.Status != old.Status && t.Overrides()
+}
+
+func sameOverrides(a, b latchkey.TenantSettings) bool {
+	return same(a.SessionTokenTTL, b.SessionTokenTTL) && same(a.AbsoluteTimeout, b.AbsoluteTimeout) &&
+		same(a.IdleTimeout, b.IdleTimeout) && same(a.StepUpTTL, b.StepUpTTL) &&
+		same(a.MaxSessions, b.MaxSessions) && same(a.OnLimit, b.OnLimit)
+}
+
+// same reports whether two settings decide the same: nil is to decide nothing.
+func same[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
 // TenantQuery selects tenants. Zero members don't restrict.
 type TenantQuery struct {
 	Project id.Project
-	Text    string // part of the name or the whole id, without regard to case
+	Text    string // part of the name or the whole id; see Fold
 	Status  Status
 	After   id.Tenant
 	Limit   int // at least 1
@@ -49,6 +87,7 @@ type TenantStore interface {
 	// List returns at most q.Limit tenants with an ID greater than q.After, ascending,
 	// and where to go on, zero when it has seen all. It looks at a bounded number of
 	// tenants, so there may be fewer than q.Limit, even none, although there are more.
+	// A page that is full, or that a bound ended, may be the last one all the same.
 	List(ctx context.Context, q TenantQuery) ([]Tenant, id.Tenant, error)
 
 	// Overrides returns all enabled tenants of a project that have settings, ascending.
@@ -65,7 +104,10 @@ type TenantStore interface {
 	// removed by Sweep. Unknown tenant: fault.NotFound.
 	Delete(ctx context.Context, p id.Project, t id.Tenant, e audit.Event) error
 
-	// Sweep removes at most limit entries of indexes that lead to deleted tenants and
-	// roles, and returns how many. Fewer than limit: none is left.
+	// Sweep takes deleted tenants and roles out of the grants of users, of all projects,
+	// at most limit times, and returns how often it has: once for each of a user's
+	// memberships and for each role that a user has anywhere. Fewer than limit: none is
+	// left. The users are as before otherwise; nobody is told, since nobody had anything
+	// by them any more.
 	Sweep(ctx context.Context, limit int) (int, error)
 }

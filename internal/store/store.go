@@ -42,6 +42,10 @@ type Directory interface {
 	Projects() directory.ProjectStore
 	Lives() directory.LifeStore
 	Users() directory.UserStore
+	Holders() directory.HolderStore
+	Tenants() directory.TenantStore
+	Roles() directory.RoleStore
+	Permissions() directory.PermissionStore
 	ManagementKeys() directory.ManagementKeyStore
 }
 

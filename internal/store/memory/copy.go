@@ -37,6 +37,23 @@ func copyUser(u directory.User) directory.User {
 	return u
 }
 
+func copyTenant(t directory.Tenant) directory.Tenant {
+	t = t.Clone()
+	t.CreatedAt, t.UpdatedAt = session.Instant(t.CreatedAt), session.Instant(t.UpdatedAt)
+	return t
+}
+
+func copyRole(r directory.Role) directory.Role {
+	r.Permissions = slices.Clone(r.Permissions)
+	r.CreatedAt, r.UpdatedAt = session.Instant(r.CreatedAt), session.Instant(r.UpdatedAt)
+	return r
+}
+
+func copyPermission(p directory.Permission) directory.Permission {
+	p.CreatedAt = session.Instant(p.CreatedAt)
+	return p
+}
+
 func copyManagementKey(k directory.ManagementKey) directory.ManagementKey {
 	k.Scopes, k.Networks = slices.Clone(k.Scopes), slices.Clone(k.Networks)
 	k.CreatedAt, k.ExpiresAt = session.Instant(k.CreatedAt), session.Instant(k.ExpiresAt)

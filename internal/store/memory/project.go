@@ -33,6 +33,10 @@ func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event
 	tx.projects[p.ID] = &project{
 		Project:        p,
 		users:          map[id.User]directory.User{},
+		tenants:        map[id.Tenant]directory.Tenant{},
+		roles:          map[id.Role]directory.Role{},
+		permissions:    map[string]directory.Permission{},
+		lost:           map[directory.Place]bool{},
 		managementKeys: map[id.ManagementKey]directory.ManagementKey{},
 		keys:           map[id.Key]key.Key{},
 		sessions:       map[id.Session]session.Row{},

@@ -53,6 +53,9 @@ type project struct {
 	directory.Project
 	users          map[id.User]directory.User
 	tenants        map[id.Tenant]directory.Tenant
+	roles          map[id.Role]directory.Role
+	permissions    map[string]directory.Permission
+	lost           map[directory.Place]bool // deleted tenants and roles that users' grants may name
 	managementKeys map[id.ManagementKey]directory.ManagementKey
 	keys           map[id.Key]key.Key
 	sessions       map[id.Session]session.Row
@@ -75,6 +78,18 @@ func (s *Store) Lives() directory.LifeStore { return lives{s} }
 
 // Users returns the store of users.
 func (s *Store) Users() directory.UserStore { return users{s} }
+
+// Tenants returns the store of tenants.
+func (s *Store) Tenants() directory.TenantStore { return tenants{s} }
+
+// Roles returns the store of roles.
+func (s *Store) Roles() directory.RoleStore { return roles{s} }
+
+// Permissions returns the store of permissions.
+func (s *Store) Permissions() directory.PermissionStore { return permissions{s} }
+
+// Holders returns the store of users with what they are granted.
+func (s *Store) Holders() directory.HolderStore { return holders{s} }
 
 // ManagementKeys returns the store of management keys.
 func (s *Store) ManagementKeys() directory.ManagementKeyStore { return managementKeys{s} }

@@ -49,6 +49,9 @@ func (s users) Insert(ctx context.Context, u directory.User, e audit.Event) erro
 	if err := p.free(u); err != nil {
 		return err
 	}
+	if u.Grants, err = u.Settle(directory.Grants{}, p); err != nil {
+		return err
+	}
 	p.users[u.ID] = copyUser(u)
 	tx.log(e)
 	return nil
@@ -127,10 +130,11 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 	if err := owner.free(changed); err != nil {
 		return directory.User{}, err
 	}
-	owner.users[u] = copyUser(changed)
-	if changed.Ends(old) {
-		tx.revoke(changed.Revocation(owner.life(), tx.now))
+	if changed.Grants, err = changed.Settle(old.Grants, owner); err != nil {
+		return directory.User{}, err
 	}
+	owner.users[u] = copyUser(changed)
+	tx.revoke(changed.Entries(old, owner.life(), tx.now)...)
 	tx.log(written...)
 	return copyUser(changed), nil
 }

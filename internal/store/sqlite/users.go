@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
 )
@@ -109,13 +110,17 @@ func (s users) Insert(ctx context.Context, u directory.User, e audit.Event) erro
 		if err := free(tx.Conn, o, 0, u.LoginIDs); err != nil {
 			return err
 		}
+		settled := u
+		if settled.Grants, err = u.Grants.Settle(directory.Grants{}, known{tx.Conn, o}); err != nil {
+			return err
+		}
 		// The row of a deleted user may come back to life: their sessions do, too.
 		q := tx.Query("INSERT INTO users (project, " + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (project, id) DO UPDATE SET status = excluded.status, epoch = excluded.epoch, created_at = excluded.created_at,
 updated_at = excluded.updated_at, login_ids = excluded.login_ids, name = excluded.name, email = excluded.email, phone = excluded.phone,
 attributes = excluded.attributes, grants = excluded.grants
 WHERE status = 'deleted' RETURNING n`)
-		added := putUser(q.Int(o.n), u).Next()
+		added := putUser(q.Int(o.n), settled).Next()
 		n := int64(0)
 		if added {
 			n = q.ReadInt()
@@ -127,6 +132,9 @@ WHERE status = 'deleted' RETURNING n`)
 			return fault.New(fault.Conflict, "There is a user with this id already.")
 		}
 		if err := tx.addLogins(o, n, u.LoginIDs); err != nil {
+			return err
+		}
+		if err := tx.regrant(o, n, u.ID, directory.Grants{}, settled.Grants); err != nil {
 			return err
 		}
 		return tx.log(e)
@@ -186,7 +194,7 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 			return err
 		}
 		copied := old
-		copied.LoginIDs = slices.Clone(old.LoginIDs)
+		copied.LoginIDs, copied.Attributes, copied.Grants = slices.Clone(old.LoginIDs), slices.Clone(old.Attributes), old.Grants.Clone()
 		var events []audit.Event
 		if changed, events, err = change(copied); err != nil {
 			return err
@@ -196,13 +204,14 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 		if err := free(tx.Conn, o, n, changed.LoginIDs); err != nil {
 			return err
 		}
+		if changed.Grants, err = changed.Grants.Settle(old.Grants, known{tx.Conn, o}); err != nil {
+			return err
+		}
 		if err := tx.replace(o, n, old, changed); err != nil {
 			return err
 		}
-		if changed.Ends(old) {
-			if err := tx.revoke(p, changed.Revocation); err != nil {
-				return err
-			}
+		if err := tx.tellAll(p, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) }); err != nil {
+			return err
 		}
 		return tx.log(events...)
 	})
@@ -214,6 +223,9 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 
 // replace writes a changed user.
 func (tx *transaction) replace(o owner, n int64, old, changed directory.User) error {
+	if err := tx.regrant(o, n, changed.ID, old.Grants, changed.Grants); err != nil {
+		return err
+	}
 	if !slices.Equal(old.LoginIDs, changed.LoginIDs) {
 		if err := tx.removeLogins(o, old.LoginIDs); err != nil {
 			return err
@@ -237,10 +249,7 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 		if err != nil {
 			return err
 		}
-		if err := tx.removeLogins(o, old.LoginIDs); err != nil {
-			return err
-		}
-		if err := tx.replace(o, n, directory.User{}, directory.User{ID: u, Status: deleted}); err != nil {
+		if err := tx.replace(o, n, directory.User{LoginIDs: old.LoginIDs, Grants: old.Grants}, directory.User{ID: u, Status: deleted}); err != nil {
 			return err
 		}
 		if err := tx.forget(n); err != nil {

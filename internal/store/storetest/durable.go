@@ -38,8 +38,7 @@ func (w *world) reopen(t *testing.T) {
 }
 
 func durableAll(t *testing.T, w *world) {
-	u := filled[directory.User](t)
-	u.ID, u.Project, u.Status = id.NewUser(w.clock.Now()), w.project.ID, directory.Enabled
+	u := w.fullUser(t)
 	ok(t, w.Users().Insert(w.ctx, u, w.event(u.Project, audit.UserCreated)))
 	w.newManagementKey(t)
 	ok(t, w.Keys().Apply(w.ctx, w.project.ID, 1, key.Change{Insert: []key.Key{w.key(), w.key()}}))

@@ -45,6 +45,9 @@ func fill(t testing.TB, v reflect.Value, n *int) {
 		v.SetInt(int64(*n) * int64(time.Minute))
 	case reflect.Uint8:
 		v.SetUint(uint64(*n % 251))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fallthrough

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -175,11 +176,24 @@ func revocationOfUsers(t *testing.T, w *world) {
 	u := w.newUser(t)
 	row := w.signIn(t, u.ID)
 	want := w.entry(revocation.User, u.ID.String())
-	w.change(t, u.ID, func(u *directory.User) { u.Name = "Grace" })
+	outdated := w.entry(revocation.Epoch, u.ID.String())
+	w.change(t, u.ID, func(u *directory.User) { u.UpdatedAt = u.UpdatedAt.Add(time.Hour) })
 	w.fed(t)
-	w.change(t, u.ID, func(u *directory.User) { u.Status = directory.Disabled })
+	tenant := w.newTenant(t).ID
+	for _, change := range []func(*directory.User){
+		func(u *directory.User) { u.Name = "Grace" },
+		func(u *directory.User) { u.Email = "grace@example.org" },
+		func(u *directory.User) { u.Phone = "" },
+		func(u *directory.User) { u.LoginIDs = append(u.LoginIDs, "grace@example.org") },
+		func(u *directory.User) { u.Attributes = json.RawMessage(`{"plan":"pro"}`) },
+		func(u *directory.User) { u.Memberships = []directory.Membership{{Tenant: tenant}} },
+		func(u *directory.User) { u.Memberships = nil },
+	} {
+		w.change(t, u.ID, change)
+		w.fed(t, outdated)
+	}
+	w.change(t, u.ID, func(u *directory.User) { u.Status, u.Name = directory.Disabled, "Ada" })
 	w.fed(t, want)
-	w.change(t, u.ID, func(u *directory.User) { u.Name = "Ada" })
 	w.change(t, u.ID, func(u *directory.User) { u.Status = directory.Enabled })
 	w.fed(t)
 	// With the same epoch the session is back; what the entry asks for is a refresh.

@@ -49,6 +49,14 @@ func difference(want, got reflect.Value, at string) string {
 			}
 		}
 		return ""
+	case reflect.Pointer:
+		if want.IsNil() != got.IsNil() {
+			return unless(false, want, got, at)
+		}
+		if !want.IsNil() {
+			return difference(want.Elem(), got.Elem(), at)
+		}
+		return ""
 	case reflect.Map:
 		if want.Len() == 0 && got.Len() == 0 {
 			return ""

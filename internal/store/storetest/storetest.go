@@ -40,6 +40,10 @@ type Directory interface {
 	Projects() directory.ProjectStore
 	Lives() directory.LifeStore
 	Users() directory.UserStore
+	Holders() directory.HolderStore
+	Tenants() directory.TenantStore
+	Roles() directory.RoleStore
+	Permissions() directory.PermissionStore
 	ManagementKeys() directory.ManagementKeyStore
 }
 
@@ -62,6 +66,11 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"projects", projectChecks()},
 		{"lives of projects", lifeChecks()},
 		{"users", userChecks()},
+		{"tenants", tenantChecks()},
+		{"roles", roleChecks()},
+		{"permissions", permissionChecks()},
+		{"grants", grantChecks()},
+		{"search", searchChecks()},
 		{"management keys", managementKeyChecks()},
 		{"signing keys", keyChecks()},
 		{"events", eventChecks()},

@@ -29,8 +29,7 @@ func userChecks() []check {
 }
 
 func userInsert(t *testing.T, w *world) {
-	u := filled[directory.User](t)
-	u.ID, u.Project, u.Status = id.NewUser(w.clock.Now()), w.project.ID, directory.Enabled
+	u := w.fullUser(t)
 	u.LoginIDs = []string{"z@example.org", "a@example.org", "+4915112345678"}
 	e := w.event(u.Project, audit.UserCreated).Of(id.Session{}, u.ID)
 	ok(t, w.Users().Insert(w.ctx, u, e))
@@ -143,7 +142,7 @@ func userChange(t *testing.T, w *world) {
 	events := []audit.Event{
 		w.event(u.Project, audit.UserUpdated).Of(id.Session{}, u.ID), w.event(u.Project, audit.UserDisabled).Of(id.Session{}, u.ID),
 	}
-	want := filled[directory.User](t)
+	want := w.fullUser(t)
 	want.ID, want.Project, want.CreatedAt = u.ID, u.Project, u.CreatedAt
 	want.LoginIDs, want.Email, want.Status = []string{"new@example.org", u.LoginIDs[0]}, "", directory.Disabled
 	got, err := w.Users().Change(w.ctx, u.Project, u.ID, func(old directory.User) (directory.User, []audit.Event, error) {

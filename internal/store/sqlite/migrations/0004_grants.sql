@@ -1,8 +1,25 @@
--- Who may what. What a user is granted stands in the user's row, as JSON of identifiers;
--- user_grants is the way back, from a tenant or a role to its users. Identifiers of tenants
--- and roles that were deleted stay in both until the user changes or a sweep comes by.
+-- Who may what. What a user is granted stands in the user's row, as identifiers;
+-- user_grants is the way back, from a tenant, a role, or a role in a tenant to the users.
+-- Both are written together. Identifiers of tenants and roles that were deleted stay in
+-- both until the user changes or a sweep comes by: lost_grants says what it has to do.
 ALTER TABLE users ADD COLUMN attributes TEXT; -- a JSON object
-ALTER TABLE users ADD COLUMN grants TEXT;     -- JSON; NULL when there are none
+ALTER TABLE users ADD COLUMN grants BLOB;     -- see grants.go; NULL when there are none
+
+CREATE TABLE user_grants (
+    project INTEGER NOT NULL,
+    tenant  BLOB    NOT NULL, -- id; empty: in the project or in any tenant
+    role    BLOB    NOT NULL, -- id; empty: with whatever role, or none
+    user_id BLOB    NOT NULL, -- lists go along it
+    user    INTEGER NOT NULL,
+    PRIMARY KEY (project, tenant, role, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lost_grants (
+    project INTEGER NOT NULL,
+    tenant  BLOB    NOT NULL, -- either is empty
+    role    BLOB    NOT NULL,
+    PRIMARY KEY (project, tenant, role)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tenants (
     n          INTEGER PRIMARY KEY,
@@ -17,6 +34,8 @@ CREATE TABLE tenants (
     settings   TEXT,             -- JSON; NULL when it overrides nothing
     UNIQUE (project, id)
 ) STRICT;
+
+CREATE INDEX tenants_overrides ON tenants (project, id) WHERE settings IS NOT NULL;
 
 CREATE TABLE permissions (
     project     INTEGER NOT NULL,
@@ -39,6 +58,8 @@ CREATE TABLE roles (
     UNIQUE (project, id),
     UNIQUE (project, tenant, name)
 ) STRICT;
+
+CREATE INDEX roles_level ON roles (project, tenant, id);
 
 -- The current tenant of a session by its identifier: the row of a deleted tenant is gone,
 -- and its number may come again. What sign-in actions have added is named in two lists.
