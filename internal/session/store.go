@@ -113,8 +113,8 @@ type BulkStore interface {
 	// List returns at most f.Limit sessions, newest first (descending ID), with the
 	// subject of each at the same index, and where to go on, zero when none is left.
 	//
-	// It looks at the sessions of f.User, or else of the project, that were created in
-	// the span, and stops when it has looked at f.Reach of them: then there may be fewer
+	// It looks at the sessions of f.User, or else of f.Tenant, or else of the project,
+	// that were created in the span, and stops when it has looked at f.Reach of them: then there may be fewer
 	// than f.Limit, even none, although there are more, and next is the last one that
 	// it has looked at. Otherwise next is the last one that it returns.
 	List(ctx context.Context, f Filter) (rows []Row, subjects []Subject, next id.Session, err error)
@@ -141,6 +141,10 @@ type BulkStore interface {
 	// on, zero when it has seen all. f.Status is ignored. One event
 	// audit.SessionsEnded with data reason and count, when any ended.
 	EndMatching(ctx context.Context, f Filter, e Ending) (ended int, next id.Session, err error)
+
+	// Terms looks at q.Limit sessions in ascending order of ID from q.After, and returns
+	// the terms of those that are active, and where to go on, zero when it has seen all.
+	Terms(ctx context.Context, q TermQuery) ([]Term, id.Session, error)
 
 	// Sweep removes at most limit sessions of all projects that were over before
 	// cutoff (State.OverAt), and returns how many. Fewer than limit: none is left.

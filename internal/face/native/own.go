@@ -26,7 +26,7 @@ func (f *Face) ownRoutes() []Route {
 		{
 			Method: "GET", Pattern: "/{project}/sessions", ID: "listOwnSessions", Tag: tagTokens,
 			Summary: "The user's own active sessions, with device, network and times", About: aboutPages,
-			Query:   wire.Page{}, Answer: latchkey.SessionList{},
+			Query: wire.Page{}, Answer: latchkey.SessionList{},
 			Codes: codes(latchkey.CodeRateLimited), serve: f.public(f.ownList),
 		},
 		{

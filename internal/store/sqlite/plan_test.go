@@ -22,6 +22,7 @@ func TestPlans(t *testing.T) {
 		"count of a user":        countOfUser,
 		"walk along a project":   walkOfProject,
 		"walk along a user":      walkOfUser,
+		"terms of a project":     termsOfProject,
 		"sessions that are over": dueSessions,
 		"live sessions":          sessionsOfUserRow,
 		"a user":                 userByID,
