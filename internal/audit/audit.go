@@ -182,6 +182,9 @@ type Store interface {
 	// Last returns the greatest Seq that was ever given, 0 for none.
 	Last(ctx context.Context) (int64, error)
 
+	// Append writes events that no change brings with it.
+	Append(ctx context.Context, events ...Event) error
+
 	// Sweep removes at most limit events of all projects that happened before
 	// cutoff, and returns how many it removed. Fewer than limit means none is left.
 	Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error)

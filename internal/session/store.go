@@ -146,6 +146,10 @@ type BulkStore interface {
 	// the terms of those that are active, and where to go on, zero when it has seen all.
 	Terms(ctx context.Context, q TermQuery) ([]Term, id.Session, error)
 
+	// Largest returns at most limit active sessions of a project, those whose custom
+	// claims take the most bytes first, and of equal ones the newest.
+	Largest(ctx context.Context, p id.Project, limit int) ([]Row, []Subject, error)
+
 	// Sweep removes at most limit sessions of all projects that were over before
 	// cutoff (State.OverAt), and returns how many. Fewer than limit: none is left.
 	Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error)

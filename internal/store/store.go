@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
@@ -24,6 +25,7 @@ import (
 type Store interface {
 	Directory
 	Keys() key.Store
+	Documents() document.Store
 	Sessions() session.Store
 	Bulk() session.BulkStore
 	Events() audit.Store

@@ -111,6 +111,16 @@ func (s events) Last(ctx context.Context) (int64, error) {
 	return tx.logged, nil
 }
 
+func (s events) Append(ctx context.Context, list ...audit.Event) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.end()
+	tx.log(list...)
+	return nil
+}
+
 func (s events) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -40,6 +41,7 @@ func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event
 		managementKeys: map[id.ManagementKey]directory.ManagementKey{},
 		keys:           map[id.Key]key.Key{},
 		sessions:       map[id.Session]session.Row{},
+		documents:      map[document.Kind]shelf{},
 	}
 	tx.log(e)
 	return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -59,6 +60,7 @@ type project struct {
 	managementKeys map[id.ManagementKey]directory.ManagementKey
 	keys           map[id.Key]key.Key
 	sessions       map[id.Session]session.Row
+	documents      map[document.Kind]shelf
 	tokensUntil    time.Time // revocation.Life.Before
 }
 
@@ -96,6 +98,9 @@ func (s *Store) ManagementKeys() directory.ManagementKeyStore { return managemen
 
 // Keys returns the store of signing keys.
 func (s *Store) Keys() key.Store { return keys{s} }
+
+// Documents returns the store of templates and sign-in actions.
+func (s *Store) Documents() document.Store { return documents{s} }
 
 // Sessions returns the store of single sessions.
 func (s *Store) Sessions() session.Store { return sessions{s} }

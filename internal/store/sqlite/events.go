@@ -267,6 +267,10 @@ func (s events) Last(ctx context.Context) (int64, error) {
 	return last, err
 }
 
+func (s events) Append(ctx context.Context, list ...audit.Event) error {
+	return s.write(ctx, func(tx *transaction) error { return tx.log(list...) })
+}
+
 func (s events) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
 	return inSteps(limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {

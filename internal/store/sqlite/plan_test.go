@@ -55,6 +55,13 @@ func TestPlans(t *testing.T) {
 		"entries of a project":   entriesOfProject,
 		"old entries":            oldEntries,
 		"the feed of a project":  feedOfProject,
+		"documents in use":       documentsInUse,
+		"a document's state":     documentState,
+		"a document":             documentVersion,
+		"versions of a document": documentList,
+		"numbers of versions":    documentNumbers,
+		"the largest sessions":   withClaims,
+		"the newest of others":   withoutClaims,
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := s.queue.conn.Query("EXPLAIN QUERY PLAN " + sql)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -79,6 +80,9 @@ func (s *Store) ManagementKeys() directory.ManagementKeyStore { return managemen
 
 // Keys returns the store of signing keys.
 func (s *Store) Keys() key.Store { return keys{s} }
+
+// Documents returns the store of templates and sign-in actions.
+func (s *Store) Documents() document.Store { return documents{s} }
 
 // Sessions returns the store of single sessions.
 func (s *Store) Sessions() session.Store { return sessions{s} }

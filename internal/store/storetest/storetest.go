@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -22,6 +23,7 @@ import (
 type Store interface {
 	Directory
 	Keys() key.Store
+	Documents() document.Store
 	Sessions() session.Store
 	Bulk() session.BulkStore
 	Events() audit.Store
@@ -80,6 +82,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"bulk", bulkChecks()},
 		{"ending many", endingChecks()},
 		{"sweep", sweepChecks()},
+		{"documents", documentChecks()},
+		{"largest", largestChecks()},
 		{"revocations", revocationChecks()},
 		{"revocation feed", feedChecks()},
 		{"whole", wholeChecks()},

@@ -78,3 +78,32 @@ CREATE INDEX sessions_tenant ON sessions (tenant, id) WHERE tenant IS NOT NULL;
 ALTER TABLE projects ADD COLUMN status TEXT NOT NULL DEFAULT 'enabled';
 ALTER TABLE projects ADD COLUMN deleted_at INTEGER;
 CREATE INDEX projects_deleted ON projects (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- Where the sessions with the largest claims are, for those who want to know whether
+-- they still fit. Most sessions have no claims and aren't in it.
+CREATE INDEX sessions_claims ON sessions (project, ifnull(octet_length(claims), 0) + ifnull(octet_length(nsec), 0), id)
+    WHERE claims IS NOT NULL OR nsec IS NOT NULL;
+
+-- Templates and sign-in actions: which versions are in use, 0 for none, and all that are
+-- kept.
+CREATE TABLE documents (
+    project   INTEGER NOT NULL,
+    kind      TEXT    NOT NULL,
+    stable    INTEGER NOT NULL,
+    candidate INTEGER NOT NULL,
+    percent   INTEGER NOT NULL,
+    previous  INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (project, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE document_versions (
+    project    INTEGER NOT NULL,
+    kind       TEXT    NOT NULL,
+    n          INTEGER NOT NULL,
+    document   TEXT,             -- JSON as it was given
+    comment    TEXT    NOT NULL,
+    created_at INTEGER,
+    actor      TEXT    NOT NULL,
+    PRIMARY KEY (project, kind, n)
+) STRICT;
