@@ -140,7 +140,8 @@ func bulkPages(t *testing.T, w *world) {
 // bulkReach looks for sessions that a filter rarely selects. The number of those it may
 // look at is the same in every store, and so is where it stops.
 func bulkReach(t *testing.T, w *world) {
-	u, v := w.newUser(t), w.newUser(t)
+	tenant := w.newTenant(t).ID
+	u, v := w.newUser(t), w.granted(t, directory.Grants{Memberships: []directory.Membership{{Tenant: tenant}}})
 	var rows []session.Row // newest first
 	for i := range 12 {
 		w.clock.Move(time.Second)
@@ -148,6 +149,9 @@ func bulkReach(t *testing.T, w *world) {
 		row.Device.IP = "192.0.2.7"
 		if i%5 == 1 { // 1, 6, 11
 			row.User, row.Device.IP = v.ID, "198.51.100.7"
+		}
+		if i == 1 || i == 11 {
+			row.Tenant = tenant
 		}
 		row, err := w.insert(t, row, session.Admission{})
 		ok(t, err)
@@ -168,6 +172,8 @@ func bulkReach(t *testing.T, w *world) {
 		"full at the end of reach": {session.Filter{IP: network, Limit: 1, Reach: 5}, [][]int{{0}, {5}, {10}}, []int{4, 9}},
 		"of a user":                {session.Filter{User: v.ID, Limit: 9, Reach: 2}, [][]int{{0, 5}, {10}}, []int{5}},
 		"all looked at":            {session.Filter{User: v.ID, Limit: 9, Reach: 3}, [][]int{{0, 5, 10}}, nil},
+		"in a tenant":              {session.Filter{Tenant: tenant, Limit: 9, Reach: 1}, [][]int{{0}, {10}}, []int{0}},
+		"of a user, in a tenant":   {session.Filter{User: v.ID, Tenant: tenant, Limit: 9, Reach: 1}, [][]int{{0}, {}, {10}}, []int{0, 5}},
 		"of another":               {session.Filter{User: u.ID, IP: network, Limit: 9, Reach: 6}, [][]int{{}, {}}, []int{7}},
 		"from":                     {session.Filter{IP: network, CreatedFrom: rows[6].CreatedAt, Limit: 9, Reach: 7}, [][]int{{0, 5}}, nil},
 		"to":                       {session.Filter{IP: network, CreatedTo: rows[4].CreatedAt, Limit: 9, Reach: 1}, [][]int{{5}, {}, {}, {}, {}, {10}, {}}, []int{5, 6, 7, 8, 9, 10}},

@@ -80,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"refresh", refreshChecks()},
 		{"admission", admissionChecks()},
 		{"bulk", bulkChecks()},
+		{"terms", termChecks()},
 		{"ending many", endingChecks()},
 		{"sweep", sweepChecks()},
 		{"documents", documentChecks()},
