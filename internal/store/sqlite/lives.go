@@ -67,11 +67,15 @@ type belongings struct {
 func belonging() []belongings {
 	return []belongings{
 		{table: "sessions", key: "n"},
+		{table: "lost_grants", key: "project, tenant, role"},
+		{table: "user_grants", key: "project, tenant, role, user_id"},
 		{table: "login_ids", key: "project, login_id"},
 		{table: "users", key: "n"},
 		{table: "tenants", key: "n"},
 		{table: "permissions", key: "project, name"},
 		{table: "roles", key: "n"},
+		{table: "documents", key: "project, kind"},
+		{table: "document_versions", key: "rowid"},
 		{table: "management_keys", key: "n"},
 		{table: "events", key: "n", byID: true},
 	}
