@@ -44,6 +44,7 @@ type Directory interface {
 	Projects() directory.ProjectStore
 	Lives() directory.LifeStore
 	Users() directory.UserStore
+	Batches() directory.BatchStore
 	Holders() directory.HolderStore
 	Tenants() directory.TenantStore
 	Roles() directory.RoleStore

@@ -31,8 +31,7 @@ func copySettings(s latchkey.Settings) latchkey.Settings {
 }
 
 func copyUser(u directory.User) directory.User {
-	u.LoginIDs = slices.Clone(u.LoginIDs)
-	u.Attributes, u.Grants = slices.Clone(u.Attributes), u.Grants.Clone()
+	u = u.Clone()
 	u.CreatedAt, u.UpdatedAt = session.Instant(u.CreatedAt), session.Instant(u.UpdatedAt)
 	return u
 }

@@ -90,6 +90,9 @@ func (s *Store) Roles() directory.RoleStore { return roles{s} }
 // Permissions returns the store of permissions.
 func (s *Store) Permissions() directory.PermissionStore { return permissions{s} }
 
+// Batches returns the store of many users at once.
+func (s *Store) Batches() directory.BatchStore { return batches{s} }
+
 // Holders returns the store of users with what they are granted.
 func (s *Store) Holders() directory.HolderStore { return holders{s} }
 

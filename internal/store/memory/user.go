@@ -46,13 +46,9 @@ func (s users) Insert(ctx context.Context, u directory.User, e audit.Event) erro
 	if _, taken := p.users[u.ID]; taken {
 		return fault.New(fault.Conflict, "There is a user with this id already.")
 	}
-	if err := p.free(u); err != nil {
+	if err := p.addUser(u); err != nil {
 		return err
 	}
-	if u.Grants, err = u.Settle(directory.Grants{}, p); err != nil {
-		return err
-	}
-	p.users[u.ID] = copyUser(u)
 	tx.log(e)
 	return nil
 }
@@ -126,17 +122,11 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 	if err != nil {
 		return directory.User{}, err
 	}
-	changed.ID, changed.Project, changed.CreatedAt = old.ID, old.Project, old.CreatedAt
-	if err := owner.free(changed); err != nil {
+	if changed, err = tx.changeUser(owner, old, changed); err != nil {
 		return directory.User{}, err
 	}
-	if changed.Grants, err = changed.Settle(old.Grants, owner); err != nil {
-		return directory.User{}, err
-	}
-	owner.users[u] = copyUser(changed)
-	tx.revoke(changed.Entries(old, owner.life(), tx.now)...)
 	tx.log(written...)
-	return copyUser(changed), nil
+	return changed, nil
 }
 
 func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Event) error {
@@ -153,8 +143,7 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 	if err != nil {
 		return err
 	}
-	delete(owner.users, u)
-	tx.revoke(found.Revocation(owner.life(), tx.now))
+	tx.removeUser(owner, found)
 	tx.log(e)
 	return nil
 }

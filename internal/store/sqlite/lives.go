@@ -71,6 +71,8 @@ func belonging() []belongings {
 		{table: "user_grants", key: "project, tenant, role, user_id"},
 		{table: "login_ids", key: "project, login_id"},
 		{table: "users", key: "n"},
+		{table: "user_grants", key: "project, tenant, role, user_id"},
+		{table: "lost_grants", key: "project, tenant, role"},
 		{table: "tenants", key: "n"},
 		{table: "permissions", key: "project, name"},
 		{table: "roles", key: "n"},

@@ -107,38 +107,43 @@ func (s users) Insert(ctx context.Context, u directory.User, e audit.Event) erro
 		if err != nil {
 			return err
 		}
-		if err := free(tx.Conn, o, 0, u.LoginIDs); err != nil {
-			return err
-		}
-		settled := u
-		if settled.Grants, err = u.Grants.Settle(directory.Grants{}, known{tx.Conn, o}); err != nil {
-			return err
-		}
-		// The row of a deleted user may come back to life: their sessions do, too.
-		q := tx.Query("INSERT INTO users (project, " + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (project, id) DO UPDATE SET status = excluded.status, epoch = excluded.epoch, created_at = excluded.created_at,
-updated_at = excluded.updated_at, login_ids = excluded.login_ids, name = excluded.name, email = excluded.email, phone = excluded.phone,
-attributes = excluded.attributes, grants = excluded.grants
-WHERE status = 'deleted' RETURNING n`)
-		added := putUser(q.Int(o.n), settled).Next()
-		n := int64(0)
-		if added {
-			n = q.ReadInt()
-		}
-		if err := q.Exec(); err != nil {
-			return err
-		}
-		if !added {
-			return fault.New(fault.Conflict, "There is a user with this id already.")
-		}
-		if err := tx.addLogins(o, n, u.LoginIDs); err != nil {
-			return err
-		}
-		if err := tx.regrant(o, n, u.ID, directory.Grants{}, settled.Grants); err != nil {
+		if err := tx.addUser(o, u); err != nil {
 			return err
 		}
 		return tx.log(e)
 	})
+}
+
+// addUser writes a new user, unless they are refused.
+func (tx *transaction) addUser(o owner, u directory.User) error {
+	err := free(tx.Conn, o, 0, u.LoginIDs)
+	if err != nil {
+		return err
+	}
+	if u.Grants, err = u.Grants.Settle(directory.Grants{}, known{tx.Conn, o}); err != nil {
+		return err
+	}
+	// The row of a deleted user may come back to life: their sessions do, too.
+	q := tx.Query("INSERT INTO users (project, " + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (project, id) DO UPDATE SET status = excluded.status, epoch = excluded.epoch, created_at = excluded.created_at,
+updated_at = excluded.updated_at, login_ids = excluded.login_ids, name = excluded.name, email = excluded.email, phone = excluded.phone,
+attributes = excluded.attributes, grants = excluded.grants
+WHERE status = 'deleted' RETURNING n`)
+	added := putUser(q.Int(o.n), u).Next()
+	n := int64(0)
+	if added {
+		n = q.ReadInt()
+	}
+	if err := q.Exec(); err != nil {
+		return err
+	}
+	if !added {
+		return fault.New(fault.Conflict, "There is a user with this id already.")
+	}
+	if err := tx.addLogins(o, n, u.LoginIDs); err != nil {
+		return err
+	}
+	return tx.regrant(o, n, u.ID, directory.Grants{}, u.Grants)
 }
 
 func (s users) Find(ctx context.Context, p id.Project, u id.User) (directory.User, error) {
@@ -193,24 +198,11 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 		if err != nil {
 			return err
 		}
-		copied := old
-		copied.LoginIDs, copied.Attributes, copied.Grants = slices.Clone(old.LoginIDs), slices.Clone(old.Attributes), old.Grants.Clone()
 		var events []audit.Event
-		if changed, events, err = change(copied); err != nil {
+		if changed, events, err = change(old.Clone()); err != nil {
 			return err
 		}
-		changed.ID, changed.Project, changed.CreatedAt = old.ID, old.Project, old.CreatedAt
-		changed.UpdatedAt = session.Instant(changed.UpdatedAt)
-		if err := free(tx.Conn, o, n, changed.LoginIDs); err != nil {
-			return err
-		}
-		if changed.Grants, err = changed.Grants.Settle(old.Grants, known{tx.Conn, o}); err != nil {
-			return err
-		}
-		if err := tx.replace(o, n, old, changed); err != nil {
-			return err
-		}
-		if err := tx.tellAll(p, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) }); err != nil {
+		if changed, err = tx.changeUser(o, n, old, changed); err != nil {
 			return err
 		}
 		return tx.log(events...)
@@ -219,6 +211,24 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 		return directory.User{}, err
 	}
 	return changed, nil
+}
+
+// changeUser writes a changed user, unless that is refused, and tells verifiers. It
+// returns the user as they are now.
+func (tx *transaction) changeUser(o owner, n int64, old, changed directory.User) (directory.User, error) {
+	changed.ID, changed.Project, changed.CreatedAt = old.ID, old.Project, old.CreatedAt
+	changed.UpdatedAt = session.Instant(changed.UpdatedAt)
+	err := free(tx.Conn, o, n, changed.LoginIDs)
+	if err != nil {
+		return old, err
+	}
+	if changed.Grants, err = changed.Grants.Settle(old.Grants, known{tx.Conn, o}); err != nil {
+		return old, err
+	}
+	if err := tx.replace(o, n, old, changed); err != nil {
+		return old, err
+	}
+	return changed, tx.tellAll(old.Project, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) })
 }
 
 // replace writes a changed user.
@@ -249,17 +259,23 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 		if err != nil {
 			return err
 		}
-		if err := tx.replace(o, n, directory.User{LoginIDs: old.LoginIDs, Grants: old.Grants}, directory.User{ID: u, Status: deleted}); err != nil {
-			return err
-		}
-		if err := tx.forget(n); err != nil {
-			return err
-		}
-		if err := tx.revoke(p, old.Revocation); err != nil {
+		if err := tx.removeUser(o, n, old); err != nil {
 			return err
 		}
 		return tx.log(e)
 	})
+}
+
+// removeUser deletes a user and tells verifiers.
+func (tx *transaction) removeUser(o owner, n int64, old directory.User) error {
+	was := directory.User{LoginIDs: old.LoginIDs, Grants: old.Grants}
+	if err := tx.replace(o, n, was, directory.User{ID: old.ID, Status: deleted}); err != nil {
+		return err
+	}
+	if err := tx.forget(n); err != nil {
+		return err
+	}
+	return tx.revoke(old.Project, old.Revocation)
 }
 
 // forget removes the row of a deleted user without sessions.

@@ -42,6 +42,7 @@ type Directory interface {
 	Projects() directory.ProjectStore
 	Lives() directory.LifeStore
 	Users() directory.UserStore
+	Batches() directory.BatchStore
 	Holders() directory.HolderStore
 	Tenants() directory.TenantStore
 	Roles() directory.RoleStore
@@ -73,6 +74,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"permissions", permissionChecks()},
 		{"grants", grantChecks()},
 		{"search", searchChecks()},
+		{"batches", batchChecks()},
 		{"management keys", managementKeyChecks()},
 		{"signing keys", keyChecks()},
 		{"events", eventChecks()},

@@ -1,0 +1,84 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+type batches struct{ *Store }
+
+func (s batches) Apply(ctx context.Context, p id.Project, edits []directory.UserEdit) ([]error, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.end()
+	owner, err := tx.find(p)
+	if err != nil {
+		return nil, err
+	}
+	done := make([]error, 0, len(edits))
+	for _, e := range edits {
+		done = append(done, tx.edit(owner, e))
+	}
+	return done, nil
+}
+
+// edit does one edit of a batch.
+func (tx transaction) edit(p *project, e directory.UserEdit) error {
+	old, there := p.users[e.User]
+	next, events, err := e.Edit(copyUser(old))
+	if err != nil {
+		return err
+	}
+	stays := !next.ID.IsZero()
+	next.ID, next.Project = e.User, p.ID
+	switch {
+	case there && !stays:
+		tx.removeUser(p, old)
+	case there && !next.Equal(old):
+		_, err = tx.changeUser(p, old, next)
+	case !there && stays:
+		err = p.addUser(next)
+	}
+	if err == nil {
+		tx.log(events...)
+	}
+	return err
+}
+
+// addUser keeps a new user, unless they are refused.
+func (p *project) addUser(u directory.User) error {
+	err := p.free(u)
+	if err != nil {
+		return err
+	}
+	if u.Grants, err = u.Grants.Settle(directory.Grants{}, p); err != nil {
+		return err
+	}
+	p.users[u.ID] = copyUser(u)
+	return nil
+}
+
+// changeUser keeps a changed user, unless that is refused, and tells verifiers.
+func (tx transaction) changeUser(p *project, old, changed directory.User) (directory.User, error) {
+	changed.ID, changed.Project, changed.CreatedAt = old.ID, old.Project, old.CreatedAt
+	err := p.free(changed)
+	if err != nil {
+		return directory.User{}, err
+	}
+	if changed.Grants, err = changed.Grants.Settle(old.Grants, p); err != nil {
+		return directory.User{}, err
+	}
+	p.users[old.ID] = copyUser(changed)
+	tx.revoke(changed.Entries(old, p.life(), tx.now)...)
+	return copyUser(changed), nil
+}
+
+// removeUser deletes a user and tells verifiers.
+func (tx transaction) removeUser(p *project, u directory.User) {
+	delete(p.users, u.ID)
+	tx.revoke(u.Revocation(p.life(), tx.now))
+}
