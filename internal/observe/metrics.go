@@ -32,6 +32,7 @@ const (
 	Events      Kind = "event"
 	Revocations Kind = "revocation"
 	Projects    Kind = "project" // of deleted projects: all that they had
+	Grants      Kind = "grant"   // of deleted roles and tenants
 )
 
 // Task is work that a server does by itself, again and again.
@@ -100,7 +101,7 @@ func NewMetrics(version string) (*Metrics, error) {
 	m.feedSent = r.counters("feed_entries_sent_total", "Entries of the revocation feed sent, to all subscribers together.").WithLabelValues()
 	m.feedLag = r.histogram("feed_lag_seconds", "Time from a revocation until it is sent to a subscriber that had caught up.", secondsOf(time.Millisecond, 5*time.Second))
 
-	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations, Projects)
+	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations, Projects, Grants)
 	m.taskDone = children(r.gauges("task_last_success_timestamp_seconds", "When a background task last succeeded; 0 before its first time.", "task"), Sweep, Keys)
 	m.taskFailed = children(r.counters("task_failures_total", "Failed runs of a background task.", "task"), Sweep, Keys)
 
