@@ -54,6 +54,7 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 	}
 	a.Tokens, err = token.New(token.Deps{
 		Projects: st.Projects(), Keys: st.Keys(), Sessions: st.Sessions(),
+		Bulk: st.Bulk(), Documents: st.Documents(), Events: st.Events(),
 		Master: master, PublicURL: publicURL, Now: now,
 	})
 	return a, err

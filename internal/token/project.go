@@ -31,6 +31,8 @@ type project struct {
 	claimsInRT  bool
 	cookieNames [2]string // of session and refresh token when delivered by cookie, with prefix, else ""
 
+	documents pages // compiled
+
 	// current is when this version was last known to be the newest, in Unix
 	// milliseconds.
 	current atomic.Int64
@@ -147,6 +149,10 @@ func (s *Service) load(ctx context.Context, p id.Project) (*project, error) {
 		if err != nil {
 			return nil, err
 		}
+		documents, err := s.pages(ctx, p)
+		if err != nil {
+			return nil, err
+		}
 		version, err := s.d.Projects.Version(ctx, p)
 		if err != nil {
 			return nil, err
@@ -158,6 +164,7 @@ func (s *Service) load(ctx context.Context, p id.Project) (*project, error) {
 		if err != nil {
 			return nil, err
 		}
+		prepared.documents = documents
 		prepared.current.Store(s.d.Now().UnixMilli())
 		s.cache.put(prepared)
 		return prepared, nil

@@ -15,8 +15,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
+	"github.com/latchkey-dev/latchkey/internal/claim/template"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -34,10 +37,13 @@ const (
 
 // Deps is what a Service stands on.
 type Deps struct {
-	Projects directory.ProjectStore
-	Keys     key.Store
-	Sessions session.Store
-	Master   *secret.Ring
+	Projects  directory.ProjectStore
+	Keys      key.Store
+	Sessions  session.Store
+	Bulk      session.BulkStore
+	Documents document.Store
+	Events    audit.Store
+	Master    *secret.Ring
 	// PublicURL is the address under which clients reach the server, without a
 	// slash at the end. It is the first part of every issuer.
 	PublicURL string
@@ -48,9 +54,11 @@ type Deps struct {
 // keeps what it needs of each project in memory, and every use is checked against the
 // project's version, for a refresh inside the transaction itself.
 type Service struct {
-	d      Deps
-	cache  cache
-	minted minted
+	d        Deps
+	compiler *template.Compiler
+	cache    cache
+	minted   minted
+	told     told
 }
 
 // New returns a Service. All members of d are needed.
@@ -61,7 +69,14 @@ func New(d Deps) (*Service, error) {
 	if d.PublicURL == "" || strings.HasSuffix(d.PublicURL, "/") {
 		return nil, errors.New("token: the public URL is missing or ends with a slash")
 	}
-	return &Service{d: d}, nil
+	if d.Bulk == nil || d.Documents == nil || d.Events == nil {
+		return nil, errors.New("token: a dependency is missing")
+	}
+	compiler, err := template.NewCompiler()
+	if err != nil {
+		return nil, err
+	}
+	return &Service{d: d, compiler: compiler}, nil
 }
 
 // Issuer returns the issuer of a project's tokens, byte for byte as in their iss claim.

@@ -67,6 +67,7 @@ func (w *world) restart(t testing.TB) *token.Service {
 	t.Helper()
 	s, err := token.New(token.Deps{
 		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.sessions,
+		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(),
 		Master: w.master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)

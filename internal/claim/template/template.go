@@ -263,3 +263,6 @@ func (p *parser) claims(n node, at string) []namedValue {
 	slices.SortFunc(list, func(a, b namedValue) int { return compareNames(a.name, b.name) })
 	return list
 }
+
+// Constant reports whether the template says the same of everybody.
+func (t *Template) Constant() bool { return t.constant != nil }

@@ -81,7 +81,8 @@ func newWorld(t testing.TB) *world {
 	w.keys, err = key.New(key.Deps{Store: signing, Master: master, Terms: w.terms, Now: w.clock.Now})
 	must(t, err)
 	w.tokens, err = token.New(token.Deps{
-		Projects: projects, Keys: signing, Sessions: sessions, Master: master, PublicURL: publicURL, Now: w.clock.Now,
+		Projects: projects, Keys: signing, Sessions: sessions, Bulk: store.Bulk(), Documents: store.Documents(), Events: store.Events(),
+		Master: master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)
 	service, err := session.New(session.Deps{Store: sessions, Bulk: tappedBulk{store.Bulk(), w.tap}, Now: w.clock.Now})

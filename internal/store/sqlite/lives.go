@@ -79,6 +79,8 @@ func belonging() []belongings {
 		{table: "documents", key: "project, kind"},
 		{table: "document_versions", key: "rowid"},
 		{table: "management_keys", key: "n"},
+		{table: "document_versions", key: "project, kind, n"},
+		{table: "documents", key: "project, kind"},
 		{table: "events", key: "n", byID: true},
 	}
 }
