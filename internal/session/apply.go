@@ -1,11 +1,15 @@
 package session
 
 import (
+	"slices"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 )
 
 // Refresh is what a store needs to run a refresh in one transaction.
@@ -24,6 +28,25 @@ type Refresh struct {
 	// session has none or the user has left it.
 	AutoTenant bool
 	Move       *Move // nil: the session stays where it is
+
+	// Overrides are the enabled tenants of the project that are stricter than it is.
+	// Those that the user is a member of tighten Request.Policy, wherever the session
+	// is: which ones these are is looked up in the transaction.
+	Overrides []directory.Tenant
+}
+
+// Policy returns the policy of a user who is a member of some tenants.
+func Policy(p policy.Policy, overrides []directory.Tenant, member func(id.Tenant) bool) policy.Policy {
+	if len(overrides) == 0 {
+		return p
+	}
+	var theirs []latchkey.TenantSettings
+	for _, t := range overrides {
+		if member(t.ID) {
+			theirs = append(theirs, t.Settings)
+		}
+	}
+	return policy.Merge(p, theirs...)
 }
 
 // Apply runs Decide on a row, settles its tenant, appends the decision to the trace and
@@ -34,12 +57,13 @@ type Refresh struct {
 func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.Event, error) {
 	now = Instant(now)
 	before := row
+	f.Request.Policy = Policy(f.Request.Policy, f.Overrides, func(t id.Tenant) bool { return slices.Contains(u.Tenants, t) })
 	var v Verdict
 	row.State, v = Decide(row.State, u, f.Request, now)
 	v.Granted = u.Granted
 	if v.Issues() {
 		var err error
-		if row, v.Moved, err = row.settled(u, f); err != nil {
+		if row, v.Moved, err = row.settled(u, f, v, now); err != nil {
 			return before, v, nil, err
 		}
 	}

@@ -171,6 +171,10 @@ type Standing struct {
 	Sole      id.Tenant
 	SoleEpoch int64
 
+	// Tenants are all that the user is a member of. They are looked up when there are
+	// Refresh.Overrides.
+	Tenants []id.Tenant
+
 	// Open says that the user is a member of Move.Tenant and that it is enabled.
 	Open      bool
 	OpenEpoch int64

@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 )
 
 // Move is a change of the current tenant, made together with a refresh: whoever may
@@ -27,9 +28,9 @@ type Move struct {
 
 // settled returns the row of a session that was refreshed, in the tenant where it has to
 // be. A user who has left the current tenant is in none, or in the only one that is left.
-func (r Row) settled(u Subject, f Refresh) (Row, bool, error) {
+func (r Row) settled(u Subject, f Refresh, v Verdict, now time.Time) (Row, bool, error) {
 	if f.Move != nil {
-		return r.moved(u, *f.Move)
+		return r.moved(u, *f.Move, v, f.Request.Policy, now)
 	}
 	if !r.Tenant.IsZero() && !u.Member {
 		r.Tenant, r.TenantEpoch = id.Tenant{}, 0
@@ -40,12 +41,19 @@ func (r Row) settled(u Subject, f Refresh) (Row, bool, error) {
 	return r, false, nil
 }
 
-func (r Row) moved(u Subject, m Move) (Row, bool, error) {
+func (r Row) moved(u Subject, m Move, v Verdict, p policy.Policy, now time.Time) (Row, bool, error) {
 	switch {
 	case !u.Open:
 		return r, false, NoTenant()
 	case r.ClaimsEpoch != m.ClaimsEpoch:
 		return r, false, fault.New(fault.Conflict, "The claims have changed in the meantime.")
+	}
+	if !v.Made() {
+		// Refreshes that make no token aren't counted, but each move is told to every
+		// verifier: nobody may go to and fro as often as they like.
+		if wait := r.limit(p, now); wait > 0 {
+			return r, false, fault.New(fault.RateLimited, "The session has changed its tenant too often; try again later.").After(wait)
+		}
 	}
 	if !slices.Equal(r.Claims, m.Claims) {
 		// Whoever is about to write other claims has read those from before.

@@ -2,11 +2,14 @@ package session_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -200,6 +203,61 @@ func TestStepUp(t *testing.T) {
 	row.Actor = "support"
 	if _, _, err = row.SteppedUpBy(by, now); fault.KindOf(err) != fault.Forbidden {
 		t.Errorf("somebody who acts as the user: %v", err)
+	}
+}
+
+// Replays make no token and aren't counted as refreshes, but moves are: each one is told
+// to every verifier.
+func TestMovesAreLimited(t *testing.T) {
+	t.Parallel()
+	e := ordinary()
+	after(time.Second)(&e)
+	e.Open = true
+	row, moves := rowOf(e), 0
+	for range 20 {
+		m := session.Move{Tenant: oneTenant, ClaimsEpoch: row.ClaimsEpoch, Claims: row.Claims}
+		next, v, _, err := session.Apply(row, e.Subject, session.Refresh{Request: e.Request, Move: &m}, e.now)
+		if err != nil {
+			var f *fault.Error
+			if !errors.As(err, &f) || f.Kind != fault.RateLimited || f.RetryAfter <= 0 {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if v.Rule != session.Replay {
+			t.Fatal(v.Rule)
+		}
+		row, moves = next, moves+1
+	}
+	if moves != e.Policy.RotationLimit {
+		t.Errorf("%d moves inside the window", moves)
+	}
+}
+
+// The policy is that of the tenants that the user is a member of when it is decided.
+func TestOverrides(t *testing.T) {
+	t.Parallel()
+	hour := latchkey.Duration(time.Hour)
+	strict := []directory.Tenant{{ID: oneTenant, Settings: latchkey.TenantSettings{IdleTimeout: &hour}}}
+	for name, tt := range map[string]struct {
+		member []id.Tenant
+		after  time.Duration
+		want   session.Rule
+	}{
+		"a member who was away": {[]id.Tenant{otherTenant, oneTenant}, time.Hour, session.RanOut},
+		"a member in time":      {[]id.Tenant{oneTenant}, time.Hour - ms, session.Rotate},
+		"somebody else":         {[]id.Tenant{otherTenant}, 5 * day, session.Rotate},
+	} {
+		e := ordinary()
+		after(tt.after)(&e)
+		e.Tenants = tt.member
+		row, v, _, err := session.Apply(rowOf(e), e.Subject, session.Refresh{Request: e.Request, Overrides: strict}, e.now)
+		if err != nil || v.Rule != tt.want {
+			t.Errorf("%s: %v, %v", name, v.Rule, err)
+		}
+		if v.Rule == session.Rotate && row.IdleAt.IsZero() == slices.Contains(tt.member, oneTenant) {
+			t.Errorf("%s: idle at %v", name, row.IdleAt)
+		}
 	}
 }
 

@@ -26,6 +26,9 @@ func (p *project) standing(row session.Row, f session.Refresh) session.Standing 
 	var s session.Standing
 	grants := p.users[row.User].Grants
 	_, s.Member = grants.In(row.Tenant)
+	if len(f.Overrides) > 0 {
+		s.Tenants = grants.Tenants()
+	}
 	if f.Move != nil {
 		s.OpenEpoch, s.Open = p.open(grants, f.Move.Tenant)
 		return s

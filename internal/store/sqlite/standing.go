@@ -21,7 +21,7 @@ const (
 // nothing to do with tenants and cost nothing here.
 func (s *stored) standing(c *engine.Conn, f session.Refresh) (session.Standing, error) {
 	var found session.Standing
-	if !s.subject.Granted || s.row.Tenant.IsZero() && !f.AutoTenant && f.Move == nil {
+	if !s.subject.Granted || s.row.Tenant.IsZero() && !f.AutoTenant && f.Move == nil && len(f.Overrides) == 0 {
 		return found, nil
 	}
 	q := c.Query(grantsOfUser).Int(s.user)
@@ -33,6 +33,9 @@ func (s *stored) standing(c *engine.Conn, f session.Refresh) (session.Standing, 
 		return found, err
 	}
 	_, found.Member = grants.In(s.row.Tenant)
+	if len(f.Overrides) > 0 {
+		found.Tenants = grants.Tenants()
+	}
 	var err error
 	switch {
 	case f.Move != nil:
