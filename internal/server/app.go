@@ -53,7 +53,7 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 		return nil, err
 	}
 	a.Tokens, err = token.New(token.Deps{
-		Projects: st.Projects(), Keys: st.Keys(), Sessions: st.Sessions(),
+		Projects: st.Projects(), Keys: st.Keys(), Sessions: st.Sessions(), Holders: st.Holders(), Tenants: st.Tenants(),
 		Bulk: st.Bulk(), Documents: st.Documents(), Events: st.Events(),
 		Master: master, PublicURL: publicURL, Now: now,
 	})

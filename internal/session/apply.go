@@ -1,12 +1,10 @@
 package session
 
 import (
-	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
-	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/policy"
@@ -29,24 +27,10 @@ type Refresh struct {
 	AutoTenant bool
 	Move       *Move // nil: the session stays where it is
 
-	// Overrides are the enabled tenants of the project that are stricter than it is.
-	// Those that the user is a member of tighten Request.Policy, wherever the session
+	// Overrides are the settings of the enabled tenants that are stricter than the
+	// project. Those of the user's tenants tighten Request.Policy, wherever the session
 	// is: which ones these are is looked up in the transaction.
-	Overrides []directory.Tenant
-}
-
-// Policy returns the policy of a user who is a member of some tenants.
-func Policy(p policy.Policy, overrides []directory.Tenant, member func(id.Tenant) bool) policy.Policy {
-	if len(overrides) == 0 {
-		return p
-	}
-	var theirs []latchkey.TenantSettings
-	for _, t := range overrides {
-		if member(t.ID) {
-			theirs = append(theirs, t.Settings)
-		}
-	}
-	return policy.Merge(p, theirs...)
+	Overrides map[id.Tenant]latchkey.TenantSettings
 }
 
 // Apply runs Decide on a row, settles its tenant, appends the decision to the trace and
@@ -57,7 +41,7 @@ func Policy(p policy.Policy, overrides []directory.Tenant, member func(id.Tenant
 func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.Event, error) {
 	now = Instant(now)
 	before := row
-	f.Request.Policy = Policy(f.Request.Policy, f.Overrides, func(t id.Tenant) bool { return slices.Contains(u.Tenants, t) })
+	f.Request.Policy = policy.Rules{Project: f.Request.Policy, Tenants: f.Overrides}.For(u.Tenants)
 	var v Verdict
 	row.State, v = Decide(row.State, u, f.Request, now)
 	v.Granted = u.Granted

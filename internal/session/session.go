@@ -233,12 +233,6 @@ type Profile struct {
 	Device      Device
 }
 
-// Acted names what sign-in actions have added to a session.
-type Acted struct {
-	Claims   []string // names of members of Profile.Claims
-	Audience []string // entries of Profile.Audience
-}
-
 // SteppedUp reports whether tokens that are minted at now say that the session is stepped
 // up. Whole seconds, as their exp has them: so none is minted that has ended.
 func (p Profile) SteppedUp(now time.Time) bool {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
-	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -238,7 +237,7 @@ func TestMovesAreLimited(t *testing.T) {
 func TestOverrides(t *testing.T) {
 	t.Parallel()
 	hour := latchkey.Duration(time.Hour)
-	strict := []directory.Tenant{{ID: oneTenant, Settings: latchkey.TenantSettings{IdleTimeout: &hour}}}
+	strict := map[id.Tenant]latchkey.TenantSettings{oneTenant: {IdleTimeout: &hour}}
 	for name, tt := range map[string]struct {
 		member []id.Tenant
 		after  time.Duration

@@ -19,12 +19,12 @@ type Identity struct {
 // alone, so that a stolen one is found out here too. A session token that belongs to
 // the newest refresh token confirms that one (rule g).
 func (s *Service) Identify(ctx context.Context, in Presentation) (Identity, error) {
-	p, c, err := s.authentic(ctx, in)
+	p, c, err := s.authentic(ctx, in, SessionToken, RefreshToken)
 	if err != nil {
 		return Identity{}, err
 	}
 	if c.Kind == RefreshToken {
-		d, err := s.rotate(ctx, in, p, c, true)
+		d, err := s.rotate(ctx, in, p, c, terms{readOnly: true})
 		if err == nil {
 			err = d.Err(d.row.State)
 		}
@@ -44,13 +44,13 @@ func (s *Service) Identify(ctx context.Context, in Presentation) (Identity, erro
 
 // Read returns the credential in an authentic token, whether its session lives or not.
 func (s *Service) Read(ctx context.Context, in Presentation) (Credential, error) {
-	_, c, err := s.authentic(ctx, in)
+	_, c, err := s.authentic(ctx, in, SessionToken, RefreshToken)
 	return c, err
 }
 
 // authentic is read, against the project as it is now.
-func (s *Service) authentic(ctx context.Context, in Presentation) (*project, Credential, error) {
-	p, c, err := s.read(ctx, in, SessionToken, RefreshToken)
+func (s *Service) authentic(ctx context.Context, in Presentation, kinds ...Kind) (*project, Credential, error) {
+	p, c, err := s.read(ctx, in, kinds...)
 	if err != nil {
 		return nil, c, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) authentic(ctx context.Context, in Presentation) (*project, Cre
 	if err != nil || now.Version == p.Version {
 		return now, c, err
 	}
-	c, err = now.read(in.Token, SessionToken, RefreshToken)
+	c, err = now.read(in.Token, kinds...)
 	return now, c, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/claim"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -26,23 +27,47 @@ func (p *project) refreshExpiry(row session.Row) time.Time {
 	return row.ExpiresAt().Truncate(time.Second)
 }
 
-// mint makes the tokens of a row at a time of the store's clock, which is behind (see
-// session.Verdict). held is the refresh
-// token that the client holds afterwards: with session.Read the one that it presented.
-// A session token that named the newest would confirm, once it is seen again, a token
-// that the client never got.
-func (p *project) mint(row session.Row, rule session.Rule, at time.Time, behind time.Duration, held id.Refresh) (Set, error) {
-	set := Set{Row: row, Rule: rule, At: at, RefreshExpiresAt: p.refreshExpiry(row)}
-	// Tokens never outlive the session. Whole seconds, as the claim has them.
-	set.SessionExpiresAt = earlier(at.Add(p.policy.SessionTokenTTL), row.ExpiresAt()).Truncate(time.Second)
-	audience := p.audience(row.Audience)
-	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, audience, at.Add(behind), held, set))
+// moment is when tokens are minted, and as the outcome of what.
+type moment struct {
+	rule   session.Rule
+	at     time.Time     // by the store's clock
+	behind time.Duration // how far that is behind, see session.Verdict
+	// held is the refresh token that the client holds afterwards: with session.Read the
+	// one that it presented. A session token that named the newest would confirm, once it
+	// is seen again, a token that the client never got.
+	held id.Refresh
+}
+
+// mint makes the tokens of a session. What a template adds is left out when it makes them
+// too long: it never keeps a client from its tokens.
+func (p *project) mint(b bearer, m moment) (Set, error) {
+	shape := p.shape(b, m.at)
+	set, err := p.mintShaped(b, m, shape)
+	if err != nil && !shape.lean() && fault.KindOf(err) == fault.ClaimsTooLarge {
+		shape = shape.leaner()
+		set, err = p.mintShaped(b, m, shape)
+	}
+	set.failed = shape.document.failed(shape.failures)
+	return set, err
+}
+
+func (p *project) mintShaped(b bearer, m moment, shape shape) (Set, error) {
+	row := b.row
+	set := Set{Row: row, Rule: m.rule, At: m.at, RefreshExpiresAt: p.refreshExpiry(row)}
+	// Tokens never outlive the session, nor a step-up that they tell of. Whole seconds,
+	// as the claim has them.
+	expires := earlier(m.at.Add(b.policy.SessionTokenTTL), row.RunsOut(b.policy))
+	if row.SteppedUp(m.at) {
+		expires = earlier(expires, row.StepUpUntil)
+	}
+	set.SessionExpiresAt = expires.Truncate(time.Second)
+	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, m, set, shape))
 	if err != nil {
 		return Set{}, tooLarge("session token", err, row)
 	}
 	set.Session = secret.New(st)
-	if rule != session.Read {
-		if set.Refresh, err = p.mintRefresh(row, audience, set.RefreshExpiresAt); err != nil {
+	if m.rule != session.Read {
+		if set.Refresh, err = p.mintRefresh(row, p.audience(row.Audience), set.RefreshExpiresAt); err != nil {
 			return Set{}, err
 		}
 	}
@@ -133,6 +158,10 @@ func (w *writer) int(name string, n int64) {
 // strings writes a list; nil is an empty one, because clients expect the array.
 func (w *writer) strings(name string, list []string) {
 	w.name(name)
+	w.list(list)
+}
+
+func (w *writer) list(list []string) {
 	if len(list) == 0 {
 		w.WriteString("[]")
 		return
@@ -148,42 +177,68 @@ func (w *writer) members(object json.RawMessage) {
 	}
 }
 
-func (p *project) sessionClaims(row session.Row, audience []byte, state time.Time, held id.Refresh, set Set) []byte {
-	at := set.At
+func (p *project) sessionClaims(row session.Row, m moment, set Set, shape shape) []byte {
 	var w writer
 	w.Grow(1024)
 	w.raw("iss", p.issuer)
-	w.plain("sub", row.User.String())
-	w.raw("aud", audience)
-	w.int("iat", at.Unix())
-	w.int("nbf", at.Unix())
+	if shape.subject == "" {
+		w.plain("sub", row.User.String())
+	} else {
+		w.raw("sub", quote(shape.subject))
+	}
+	w.raw("aud", p.audience(row.Audience, shape.audience))
+	w.int("iat", m.at.Unix())
+	w.int("nbf", m.at.Unix())
 	w.int("exp", set.SessionExpiresAt.Unix())
 	w.int("auth_time", row.AuthTime.Unix())
 	w.plain("jti", id.NewRefresh().String())
 	w.plain("sid", row.ID.String())
-	w.plain("rid", held.String())
+	w.plain("rid", m.held.String())
 	w.raw("drn", p.sessionDRN)
-	w.strings("amr", row.AMR)
+	steppedUp := row.SteppedUp(m.at)
+	if steppedUp {
+		w.strings("amr", row.StepUpAMR)
+	} else {
+		w.strings("amr", row.AMR)
+	}
 	// A string in RFC 3339: clients that exist compare it as text.
 	w.plain("rexp", set.RefreshExpiresAt.UTC().Format(time.RFC3339))
-	// Always present: clients that exist read them without looking first.
-	w.raw("tenants", []byte("{}"))
-	w.strings("roles", nil)
-	w.strings("permissions", nil)
+	w.grants(shape.authorization)
+	if !row.Tenant.IsZero() {
+		w.plain("dct", row.Tenant.String())
+	}
+	if steppedUp {
+		w.raw("su", []byte("true"))
+	}
+	if row.Actor != "" {
+		w.actor(row.Actor)
+	}
+	if shape.subject != "" {
+		w.plain("dsub", row.User.String())
+	}
 	// What the store said at this instant, by its clock. Verifiers compare it with the
 	// instants of the revocation feed: whole seconds, as iat has them, couldn't tell a
 	// token from before a change from one of the same second after it.
-	w.int("epc", state.UnixMilli())
-	w.custom(row)
+	w.int("epc", m.at.Add(m.behind).UnixMilli())
+	w.custom(row.NSec, overlay(row.Claims, shape.claims))
 	w.WriteByte('}')
 	return w.Bytes()
 }
 
-func (w *writer) custom(row session.Row) {
-	if len(row.NSec) > 0 {
-		w.raw("nsec", row.NSec)
+// actor writes who acts as the user (RFC 8693, 4.1).
+func (w *writer) actor(who string) {
+	w.name("act")
+	w.WriteString(`{"sub":`)
+	w.Write(quote(who))
+	w.WriteByte('}')
+}
+
+// custom writes what the server doesn't vouch for, apart, and the secure claims.
+func (w *writer) custom(nsec, claims json.RawMessage) {
+	if len(nsec) > 0 {
+		w.raw("nsec", nsec)
 	}
-	w.members(row.Claims)
+	w.members(claims)
 }
 
 func (p *project) refreshClaims(row session.Row, audience []byte, expires time.Time) []byte {
@@ -201,7 +256,7 @@ func (p *project) refreshClaims(row session.Row, audience []byte, expires time.T
 	w.raw("drn", p.refreshDRN)
 	w.strings("amr", row.AMR)
 	if p.claimsInRT {
-		w.custom(row)
+		w.custom(row.NSec, row.Claims)
 	}
 	w.WriteByte('}')
 	return w.Bytes()

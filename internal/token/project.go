@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -31,7 +32,8 @@ type project struct {
 	claimsInRT  bool
 	cookieNames [2]string // of session and refresh token when delivered by cookie, with prefix, else ""
 
-	documents pages // compiled
+	documents pages        // compiled
+	rules     policy.Rules // with the tenants that are stricter than the project
 
 	// current is when this version was last known to be the newest, in Unix
 	// milliseconds.
@@ -57,7 +59,8 @@ func (c *cache) put(p *project) {
 	if c.m == nil {
 		c.m = map[id.Project]*project{}
 	}
-	if old := c.m[p.ID]; old == nil || old.Version < p.Version {
+	// Ending all sessions grows the epoch, and makes no version.
+	if old := c.m[p.ID]; old == nil || old.Version < p.Version || old.Version == p.Version && old.Epoch < p.Epoch {
 		c.m[p.ID] = p
 	}
 }
@@ -153,6 +156,10 @@ func (s *Service) load(ctx context.Context, p id.Project) (*project, error) {
 		if err != nil {
 			return nil, err
 		}
+		overrides, err := s.d.Tenants.Overrides(ctx, p)
+		if err != nil {
+			return nil, err
+		}
 		version, err := s.d.Projects.Version(ctx, p)
 		if err != nil {
 			return nil, err
@@ -165,11 +172,20 @@ func (s *Service) load(ctx context.Context, p id.Project) (*project, error) {
 			return nil, err
 		}
 		prepared.documents = documents
+		prepared.rules = rules(prepared.policy, overrides)
 		prepared.current.Store(s.d.Now().UnixMilli())
 		s.cache.put(prepared)
 		return prepared, nil
 	}
 	return nil, fault.New(fault.Unavailable, "The project is being changed; try again.")
+}
+
+func rules(p policy.Policy, stricter []directory.Tenant) policy.Rules {
+	r := policy.Rules{Project: p, Tenants: make(map[id.Tenant]latchkey.TenantSettings, len(stricter))}
+	for _, t := range stricter {
+		r.Tenants[t.ID] = t.Settings
+	}
+	return r
 }
 
 func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, error) {
@@ -199,10 +215,11 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 	return p, nil
 }
 
-// audience returns the aud claim of a session, encoded: the project first.
-func (p *project) audience(own []string) []byte {
+// audience returns the aud claim, encoded: the project first, then what its settings name,
+// then what is the session's own, and what a template adds. A client has no say in it.
+func (p *project) audience(own ...[]string) []byte {
 	all := []string{p.ID.String()}
-	for _, list := range [][]string{p.Settings.Audience, own} {
+	for _, list := range append([][]string{p.Settings.Audience}, own...) {
 		for _, a := range list {
 			if !slices.Contains(all, a) {
 				all = append(all, a)

@@ -45,19 +45,38 @@ func (s *Service) Refresh(ctx context.Context, in Presentation, readOnly bool) (
 	if err != nil {
 		return Set{}, false, err
 	}
-	d, err := s.rotate(ctx, in, p, c, readOnly)
+	d, err := s.rotate(ctx, in, p, c, terms{readOnly: readOnly})
 	if err != nil {
 		return Set{}, false, err
 	}
-	if err := d.Err(d.row.State); err != nil {
-		return Set{Rule: d.Rule}, true, err
-	}
-	held := d.row.Newest
-	if d.Rule == session.Read {
-		held = d.presented
-	}
-	set, err = d.project.mint(d.row, d.Rule, d.At, d.Behind, held)
+	set, err = s.outcome(ctx, d)
 	return set, true, err
+}
+
+// outcome makes the tokens that a decision hands out. What they show of the user is read
+// after the decision: so it is at least as new as they say it is.
+func (s *Service) outcome(ctx context.Context, d decision) (Set, error) {
+	if err := d.Err(d.row.State); err != nil {
+		return Set{Rule: d.Rule}, err
+	}
+	b, err := s.bearer(ctx, d.project, d.row, d.Granted)
+	if err != nil {
+		return Set{Rule: d.Rule}, err
+	}
+	m := moment{rule: d.Rule, at: d.At, behind: d.Behind, held: d.row.Newest}
+	if d.Rule == session.Read {
+		m.held = d.presented
+	}
+	set, err := d.project.mint(b, m)
+	set.Rule = d.Rule
+	s.tell(ctx, d.project.ID, d.row.ID, d.row.User, set.failed)
+	return set, err
+}
+
+// terms are what a refresh is asked for besides tokens.
+type terms struct {
+	readOnly bool
+	move     *session.Move
 }
 
 // decision is what came of a presented refresh token.
@@ -70,9 +89,9 @@ type decision struct {
 
 // rotate runs the decision on the session of a refresh token that p has read, with the
 // project as it is in the transaction of the decision.
-func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Credential, readOnly bool) (decision, error) {
+func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Credential, t terms) (decision, error) {
 	for range attempts {
-		row, v, err := s.d.Sessions.Rotate(ctx, p.refresh(c, in, readOnly))
+		row, v, err := s.d.Sessions.Rotate(ctx, p.refresh(c, in, t))
 		if errors.Is(err, session.ErrVersion) {
 			if p, err = s.load(ctx, in.Project); err != nil {
 				return decision{}, err
@@ -95,13 +114,14 @@ func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Cre
 	return decision{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
 }
 
-func (p *project) refresh(c Credential, in Presentation, readOnly bool) session.Refresh {
+func (p *project) refresh(c Credential, in Presentation, t terms) session.Refresh {
 	return session.Refresh{
 		Project: p.ID, Session: c.Session, Version: p.Version, SigningKey: p.ring.Active(), Origin: in.Origin,
 		Request: session.Request{
 			Token: c.Token, Parent: c.Parent, Next: id.NewRefresh(), ComposedAt: in.ComposedAt,
-			Context: in.Context, ReadOnly: readOnly, Policy: p.policy,
+			Context: in.Context, ReadOnly: t.readOnly, Policy: p.policy,
 		},
+		AutoTenant: p.Settings.AutoTenant, Move: t.move, Overrides: p.rules.Tenants,
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
@@ -22,13 +24,15 @@ import (
 type SignIn struct {
 	Project   id.Project
 	User      id.User
-	AMR       []string // at least one; mfa is never taken from a caller
+	Tenant    id.Tenant // the current one; zero: the only one of the user, if the project says so
+	Actor     string    // who acts as the user, whoever that is: impersonation; "" for the user
+	AMR       []string  // at least one; mfa is never taken from a caller
 	Claims    json.RawMessage
 	NSec      json.RawMessage
 	Audience  []string
 	Device    session.Device
 	Context   session.Context
-	Lifetime  time.Duration // 0: the absolute timeout; only ever shorter than it
+	Lifetime  time.Duration // 0: the absolute timeout, an hour with an Actor; only ever shorter than the former
 	EndOthers bool
 	Origin    audit.Origin
 }
@@ -48,43 +52,120 @@ const (
 	maxAudience     = 20
 	maxAudienceText = 200
 	minLifetime     = 3 * time.Minute
+	maxActor        = 100 // characters
+
+	// Of a session in which somebody acts as the user: long enough to look into
+	// something, and never as long as the user's own may be.
+	actorLifetime    = time.Hour
+	maxActorLifetime = 24 * time.Hour
 )
 
+// errAgain means that a sign-in has to be worked out again: what it stood on is no more.
+var errAgain = errors.New("the user's tenants have changed")
+
 // SignIn makes a session and returns its first tokens. Errors: fault.Invalid,
-// OutOfRange, ReservedClaim, ClaimsTooLarge with every field that is wrong; NotFound for
-// an unknown project or user; Conflict for a disabled user or one over
-// maxSessionsPerUser, and while the project is disabled.
+// OutOfRange, Contradiction, ReservedClaim, ClaimsTooLarge with every field that is wrong;
+// NotFound for an unknown project or user, and a tenant that the user isn't in; Conflict
+// for a disabled user or project, and a user over maxSessionsPerUser; Denied and
+// Insufficient by the project's sign-in actions. With an error nothing is stored.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (Set, error) {
 	p, err := s.cached(ctx, in.Project)
 	if err != nil {
 		return Set{}, err
 	}
 	for range attempts {
-		row, flagged, err := p.newRow(in, s.d.Now())
-		if err != nil {
-			return Set{}, err
-		}
-		// Minted before the insert, so that a session whose tokens don't fit is
-		// never stored. The store sets nothing that tokens show.
-		set, err := p.mint(row, session.Create, row.CreatedAt, 0, row.Newest)
-		if err != nil {
-			return Set{}, err
-		}
-		set.Flagged = flagged
-		admission := session.Admission{EndOthers: in.EndOthers, Max: p.policy.MaxSessions, Deny: p.policy.DenyOverLimit}
-		set.Row, err = s.d.Sessions.Insert(ctx, row, p.Version, admission, in.events(row, flagged)...)
-		if errors.Is(err, session.ErrVersion) {
+		set, err := s.signIn(ctx, p, in)
+		switch {
+		case errors.Is(err, session.ErrVersion):
 			if p, err = s.load(ctx, in.Project); err != nil {
 				return Set{}, err
 			}
-			continue
+		case !errors.Is(err, errAgain):
+			return set, err
 		}
-		return set, err
 	}
 	return Set{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
 }
 
-// CheckSignIn returns what SignIn would refuse of everything but the user.
+func (s *Service) signIn(ctx context.Context, p *project, in SignIn) (Set, error) {
+	now := s.d.Now() // before the user is read: tokens say that they are as new as that
+	holder, err := s.d.Holders.Holder(ctx, p.ID, in.User)
+	if err != nil {
+		return Set{}, err
+	}
+	b, flagged, err := p.admitted(in, holder, now)
+	if err != nil {
+		return Set{}, err
+	}
+	var failures []failed
+	b.row, failures, err = p.act(b)
+	s.tell(ctx, p.ID, id.Session{}, in.User, failures)
+	if err != nil {
+		return Set{}, err
+	}
+	// Minted before the insert, so that a session whose tokens don't fit is never stored.
+	// The store sets nothing that tokens show.
+	set, err := p.mint(b, moment{rule: session.Create, at: b.row.CreatedAt, held: b.row.Newest})
+	if err != nil {
+		return Set{}, err
+	}
+	set.Flagged = flagged
+	row, err := s.d.Sessions.Insert(ctx, b.row, p.Version, in.admission(b.policy), in.events(b.row, flagged)...)
+	if fault.KindOf(err) == fault.NotFound && in.Tenant.IsZero() && !b.row.Tenant.IsZero() {
+		return Set{}, errAgain
+	}
+	if err != nil {
+		return Set{}, err
+	}
+	set.Row = row
+	s.tell(ctx, p.ID, row.ID, row.User, set.failed)
+	if in.overtaken(p, holder, row) {
+		return s.anew(ctx, set), nil
+	}
+	return set, nil
+}
+
+func (in SignIn) admission(p policy.Policy) session.Admission {
+	if in.Actor != "" {
+		return session.Admission{}
+	}
+	return session.Admission{EndOthers: in.EndOthers, Max: p.MaxSessions, Deny: p.DenyOverLimit}
+}
+
+// overtaken reports whether all sessions of the user, the tenant or the project were ended
+// between the moment at which p and h were read and the insert of a session. The session
+// is younger than that and lives, but its first token says that it is older.
+func (in SignIn) overtaken(p *project, h directory.Holder, row session.Row) bool {
+	user := h.User.Epoch
+	if in.EndOthers {
+		user++
+	}
+	tenant := slices.ContainsFunc(h.Tenants, func(t directory.Tenant) bool { return t.ID == row.Tenant && t.Epoch != row.TenantEpoch })
+	return row.UserEpoch != user || row.ProjectEpoch != p.Epoch || tenant
+}
+
+// anew returns the set of a session that was stored a moment ago, with tokens as of now.
+// Should that fail, the ones that it has are good for a refresh.
+func (s *Service) anew(ctx context.Context, set Set) Set {
+	p, err := s.load(ctx, set.Row.Project)
+	if err != nil {
+		return set
+	}
+	at := session.Instant(s.d.Now())
+	b, err := s.bearer(ctx, p, set.Row, true)
+	if err != nil {
+		return set
+	}
+	fresh, err := p.mint(b, moment{rule: session.Create, at: at, held: set.Row.Newest})
+	if err != nil {
+		return set
+	}
+	fresh.Flagged = set.Flagged
+	return fresh
+}
+
+// CheckSignIn returns what SignIn would refuse of everything but the user, who needn't
+// exist yet.
 func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
 	p, err := s.current(ctx, in.Project)
 	if err != nil {
@@ -93,19 +174,46 @@ func (s *Service) CheckSignIn(ctx context.Context, in SignIn) error {
 	if p.Status != directory.Enabled {
 		return fault.New(fault.Conflict, "The project is disabled.")
 	}
-	row, _, err := p.newRow(in, s.d.Now())
+	row, _, err := p.newRow(in, p.policy, s.d.Now())
 	if err != nil {
 		return err
 	}
-	_, err = p.mint(row, session.Create, row.CreatedAt, 0, row.Newest)
+	_, err = p.mint(bearer{row: row, policy: p.policy}, moment{rule: session.Create, at: row.CreatedAt, held: row.Newest})
 	return err
 }
 
+// admitted returns the first row of a session in the tenant where it begins.
+func (p *project) admitted(in SignIn, h directory.Holder, now time.Time) (bearer, []claim.Finding, error) {
+	row, flagged, err := p.newRow(in, p.rules.For(h.User.Tenants()), now)
+	if err != nil {
+		return bearer{}, nil, err
+	}
+	b := p.bearer(row, h)
+	may := b.authorization()
+	switch _, open := may.In(in.Tenant); {
+	case in.Tenant.IsZero() && p.Settings.AutoTenant:
+		b.row.Tenant = may.Sole()
+	case in.Tenant.IsZero():
+	case !open:
+		return bearer{}, nil, fault.New(fault.NotFound, "The user is not in such a tenant.").
+			WithFields(fault.Field{Pointer: "/tenant", Code: "unknown", Detail: "An enabled tenant is wanted of which the user is a member."})
+	default:
+		b.row.Tenant = in.Tenant
+	}
+	return b, flagged, nil
+}
+
 func (in SignIn) events(row session.Row, flagged []claim.Finding) []audit.Event {
-	events := []audit.Event{audit.New(row.Project, row.CreatedAt, audit.SessionCreated, in.Origin).Of(row.ID, row.User)}
+	created := row.Event(audit.SessionCreated, in.Origin, row.CreatedAt)
+	if !row.Tenant.IsZero() {
+		created = created.With("tenant", row.Tenant.String())
+	}
+	events := []audit.Event{created}
+	if row.Actor != "" {
+		events = append(events, row.Event(audit.SessionImpersonated, in.Origin, row.CreatedAt).With("until", row.AbsoluteAt.Format(time.RFC3339)))
+	}
 	if len(flagged) > 0 {
-		events = append(events, audit.New(row.Project, row.CreatedAt, audit.ClaimsFlagged, in.Origin).Of(row.ID, row.User).
-			With("findings", claim.Flagged(flagged)))
+		events = append(events, row.Event(audit.ClaimsFlagged, in.Origin, row.CreatedAt).With("findings", claim.Flagged(flagged)))
 	}
 	if in.EndOthers {
 		events = append(events, audit.New(row.Project, row.CreatedAt, audit.SessionsEnded, in.Origin).Of(id.Session{}, row.User).
@@ -116,32 +224,50 @@ func (in SignIn) events(row session.Row, flagged []claim.Finding) []audit.Event 
 
 // newRow returns the first row of a session, and what the project's claimLint flags in
 // its claims.
-func (p *project) newRow(in SignIn, now time.Time) (session.Row, []claim.Finding, error) {
+func (p *project) newRow(in SignIn, terms policy.Policy, now time.Time) (session.Row, []claim.Finding, error) {
 	now = session.Instant(now)
 	profile, flagged, err := in.profile(claim.LintPolicy(p.Settings.ClaimLint), now)
 	if err != nil {
 		return session.Row{}, nil, err
 	}
-	lifetime := p.policy.AbsoluteTimeout
-	if in.Lifetime != 0 {
-		if in.Lifetime < minLifetime || in.Lifetime > lifetime {
-			return session.Row{}, nil, fault.New(fault.OutOfRange, "The session can't be made like this.").WithFields(fault.Field{
-				Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%v to the project's absoluteTimeout of %v is wanted.", minLifetime, lifetime)})
-		}
-		lifetime = in.Lifetime
+	lifetime, err := in.lifetime(p.policy.AbsoluteTimeout)
+	if err != nil {
+		return session.Row{}, nil, err
 	}
 	profile.SigningKey = p.ring.Active()
 	row := session.Row{
 		ID: id.NewSession(now), Project: p.ID, User: in.User, Profile: profile,
 		State: session.State{
-			Newest: id.NewRefresh(), RotatedAt: now, CreatedAt: now, AbsoluteAt: now.Add(lifetime), Context: in.Context,
+			Newest: id.NewRefresh(), RotatedAt: now, CreatedAt: now, Context: in.Context,
+			// A tenant may want it shorter than whoever asks can know.
+			AbsoluteAt: now.Add(min(lifetime, terms.AbsoluteTimeout)),
 		},
 	}
-	if p.policy.IdleTimeout > 0 {
-		row.IdleAt = now.Add(p.policy.IdleTimeout)
+	if terms.IdleTimeout > 0 {
+		row.IdleAt = now.Add(terms.IdleTimeout)
 	}
 	row.Trace = row.Trace.Add(session.Entry{At: now, Rule: session.Create, Issued: row.Newest, Context: in.Context})
 	return row, flagged, nil
+}
+
+// lifetime is how long the session may live at most.
+func (in SignIn) lifetime(longest time.Duration) (time.Duration, error) {
+	whose := "the project's absoluteTimeout of"
+	usual := longest
+	if in.Actor != "" {
+		if longest > maxActorLifetime {
+			whose, longest = "the longest that somebody may act as a user,", maxActorLifetime
+		}
+		usual = min(longest, actorLifetime)
+	}
+	if in.Lifetime == 0 {
+		return usual, nil
+	}
+	if in.Lifetime < minLifetime || in.Lifetime > longest {
+		return 0, fault.New(fault.OutOfRange, "The session can't be made like this.").WithFields(fault.Field{
+			Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%v to %s %v is wanted.", minLifetime, whose, longest)})
+	}
+	return in.Lifetime, nil
 }
 
 // profile checks what the caller says of the session, all at once.
@@ -160,6 +286,7 @@ func (in SignIn) profile(lint claim.LintPolicy, now time.Time) (session.Profile,
 	amr, err := checkAMR(in.AMR)
 	collect(err)
 	collect(checkAudience(in.Audience))
+	collect(in.checkActor())
 	claims, err := claim.Parse(in.Claims, "/claims")
 	collect(err)
 	nsec, err := claim.ParseUntrusted(in.NSec, "/nsec")
@@ -171,7 +298,23 @@ func (in SignIn) profile(lint claim.LintPolicy, now time.Time) (session.Profile,
 	}
 	return session.Profile{
 		AuthTime: now, AMR: amr, Audience: slices.Clone(in.Audience), Claims: claims, NSec: nsec, Device: in.Device,
+		Actor: in.Actor,
 	}, flagged, nil
+}
+
+func (in SignIn) checkActor() error {
+	switch {
+	case in.Actor == "":
+		return nil
+	case utf8.RuneCountInString(in.Actor) > maxActor || strings.TrimSpace(in.Actor) != in.Actor || strings.ContainsFunc(in.Actor, unicode.IsControl) || !utf8.ValidString(in.Actor):
+		return fault.New(fault.Invalid, "").WithFields(fault.Field{Pointer: "/actor", Code: "format",
+			Detail: fmt.Sprintf("1 to %d characters are wanted, without control characters and without spaces around them.", maxActor)})
+	case in.EndOthers:
+		return fault.New(fault.Contradiction, "").WithFields(
+			fault.Field{Pointer: "/actor", Code: "contradiction", Detail: "Who acts as the user doesn't end the user's own sessions."},
+			fault.Field{Pointer: "/revokeOthers", Code: "contradiction", Detail: "Leave it out when somebody acts as the user."})
+	}
+	return nil
 }
 
 // checkAMR returns the methods, with mfa when they prove two different factors.
@@ -180,9 +323,8 @@ func checkAMR(amr []string) ([]string, error) {
 	if len(amr) == 0 || len(amr) > len(methods) {
 		bad = append(bad, fault.Field{Pointer: "/amr", Code: "required", Detail: "How the user signed in: one or more of " + fmt.Sprint(methodNames) + "."})
 	}
-	factors := map[string]bool{}
 	for i, m := range amr[:min(len(amr), len(methods))] {
-		factor, known := methods[m]
+		_, known := methods[m]
 		switch {
 		case m == "mfa":
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "reserved", Detail: "mfa is added by the server when the methods prove two different factors."})
@@ -191,16 +333,11 @@ func checkAMR(amr []string) ([]string, error) {
 		case slices.Contains(amr[:i], m):
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "duplicate", Detail: "This method is given twice."})
 		}
-		factors[factor] = true
 	}
 	if len(bad) > 0 {
-		return nil, fault.New(fault.Invalid, "").WithFields(bad...)
+		return nil, fault.New(fault.Invalid, "The methods of authentication can't be taken like this.").WithFields(bad...)
 	}
-	out := slices.Clone(amr)
-	if len(factors) > 1 {
-		out = append(out, "mfa")
-	}
-	return out, nil
+	return together(amr, nil), nil
 }
 
 func checkAudience(list []string) error {
@@ -226,7 +363,13 @@ func (s *Service) Fits(ctx context.Context, p id.Project) (func(session.Row) err
 		return nil, err
 	}
 	return func(row session.Row) error {
-		_, err := current.mint(row, session.Replay, s.d.Now(), 0, row.Newest)
+		b, err := s.bearer(ctx, current, row, true)
+		if fault.KindOf(err) == fault.SessionRevoked {
+			b, err = bearer{row: row, policy: current.policy}, nil // whose user is gone: the store says so
+		}
+		if err == nil {
+			_, err = current.mint(b, moment{rule: session.Replay, at: session.Instant(s.d.Now()), held: row.Newest})
+		}
 		return err
 	}, nil
 }

@@ -188,12 +188,13 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, `{}`)
 	good := token.Deps{
-		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.store.Sessions(), Master: w.master,
+		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.store.Sessions(), Holders: w.store.Holders(), Tenants: w.store.Tenants(), Master: w.master,
 		PublicURL: publicURL, Now: w.clock.Now,
 	}
 	for i, change := range []func(d *token.Deps){
 		func(d *token.Deps) { d.Projects = nil }, func(d *token.Deps) { d.Keys = nil },
-		func(d *token.Deps) { d.Sessions = nil }, func(d *token.Deps) { d.Master = nil }, func(d *token.Deps) { d.Now = nil },
+		func(d *token.Deps) { d.Sessions = nil }, func(d *token.Deps) { d.Holders = nil }, func(d *token.Deps) { d.Tenants = nil },
+		func(d *token.Deps) { d.Master = nil }, func(d *token.Deps) { d.Now = nil },
 		func(d *token.Deps) { d.PublicURL = "" }, func(d *token.Deps) { d.PublicURL += "/" },
 	} {
 		bad := good

@@ -41,6 +41,8 @@ type Deps struct {
 	Keys      key.Store
 	Sessions  session.Store
 	Bulk      session.BulkStore
+	Holders   directory.HolderStore
+	Tenants   directory.TenantStore
 	Documents document.Store
 	Events    audit.Store
 	Master    *secret.Ring
@@ -63,7 +65,7 @@ type Service struct {
 
 // New returns a Service. All members of d are needed.
 func New(d Deps) (*Service, error) {
-	if d.Projects == nil || d.Keys == nil || d.Sessions == nil || d.Master == nil || d.Now == nil {
+	if d.Projects == nil || d.Keys == nil || d.Sessions == nil || d.Holders == nil || d.Tenants == nil || d.Master == nil || d.Now == nil {
 		return nil, errors.New("token: a dependency is missing")
 	}
 	if d.PublicURL == "" || strings.HasSuffix(d.PublicURL, "/") {
@@ -93,4 +95,5 @@ type Set struct {
 	At               time.Time // the server's clock
 	// Flagged is what in a sign-in's claims looks like personal data or a secret.
 	Flagged []claim.Finding
+	failed  []failed // what of the project's documents couldn't be had
 }

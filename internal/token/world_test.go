@@ -66,7 +66,7 @@ func newWorld(t testing.TB, patch string) *world {
 func (w *world) restart(t testing.TB) *token.Service {
 	t.Helper()
 	s, err := token.New(token.Deps{
-		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.sessions,
+		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.sessions, Holders: w.store.Holders(), Tenants: w.store.Tenants(),
 		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(),
 		Master: w.master, PublicURL: publicURL, Now: w.clock.Now,
 	})

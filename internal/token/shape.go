@@ -1,0 +1,109 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/claim/template"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
+)
+
+// shape is what a session token says of its user, and what a template makes of it. The
+// zero value says that nothing is granted. It isn't in refresh tokens: a replay has to
+// make the same bytes again, whatever has become of the user.
+type shape struct {
+	authorization directory.Authorization
+	claims        json.RawMessage // canonical; the session's own claims go before them
+	audience      []string        // to be added
+	subject       string          // instead of the user's id, which dsub holds then; "" for none
+	document      compiled        // the template
+	failures      []template.Failure
+}
+
+// describes reports whether tokens show more of a user than what is granted.
+func (p *project) describes() bool { return p.documents.asks(document.User) }
+
+// shape returns what a token that is minted at at shows of its user.
+func (p *project) shape(b bearer, at time.Time) shape {
+	s := shape{authorization: b.authorization(), document: p.documents.of(document.User, b.row.ID.String())}
+	if s.document.template == nil {
+		return s
+	}
+	var in template.Input
+	if !s.document.template.Constant() {
+		in = p.input(b, at)
+	}
+	out := s.document.template.Evaluate(in)
+	s.claims, s.audience, s.subject, s.failures = out.Claims, out.Audience, out.Subject, out.Failures
+	switch out.Authorization {
+	case template.None:
+		s.authorization = directory.Authorization{}
+	case template.CurrentTenant:
+		current, open := s.authorization.In(b.row.Tenant)
+		if s.authorization.Tenants = nil; open {
+			s.authorization.Tenants = []directory.TenantAuthorization{current}
+		}
+	}
+	return s
+}
+
+// lean reports whether nothing can be left out of the shape.
+func (s shape) lean() bool { return s.claims == nil && s.audience == nil }
+
+// leaner is the shape without what a template has added, for tokens that would be too
+// long.
+func (s shape) leaner() shape {
+	s.claims, s.audience = nil, nil
+	s.failures = append(slices.Clip(s.failures), template.Failure{Path: "/claims", Reason: "They made the token too long, so all of them were left out."})
+	return s
+}
+
+// grants writes the claims tenants, roles and permissions. They are always present:
+// clients that exist read them without looking first.
+func (w *writer) grants(a directory.Authorization) {
+	w.name("tenants")
+	w.WriteByte('{')
+	for i, t := range a.Tenants {
+		if i > 0 {
+			w.WriteByte(',')
+		}
+		w.WriteByte('"')
+		w.WriteString(t.ID.String())
+		w.WriteString(`":{"roles":`)
+		w.list(t.Roles)
+		w.WriteString(`,"permissions":`)
+		w.list(t.Permissions)
+		w.WriteByte('}')
+	}
+	w.WriteByte('}')
+	w.strings("roles", a.Roles)
+	w.strings("permissions", a.Permissions)
+}
+
+// overlay returns the members of two canonical objects in canonical form; of two with one
+// name, that of the first.
+func overlay(first, second json.RawMessage) json.RawMessage {
+	switch {
+	case second == nil:
+		return first
+	case first == nil:
+		return second
+	}
+	members := map[string]json.RawMessage{}
+	// They were written by us.
+	_ = json.Unmarshal(second, &members)
+	_ = json.Unmarshal(first, &members)
+	var out bytes.Buffer
+	for i, name := range slices.Sorted(maps.Keys(members)) {
+		out.WriteByte("{,"[min(i, 1)])
+		out.Write(quote(name))
+		out.WriteByte(':')
+		out.Write(members[name])
+	}
+	out.WriteByte('}')
+	return out.Bytes()
+}
