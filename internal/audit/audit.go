@@ -61,6 +61,12 @@ const (
 	ManagementKeyCreated Type = "management_key.created"
 	ManagementKeyRotated Type = "management_key.rotated"
 	ManagementKeyDeleted Type = "management_key.deleted"
+	AccessKeyCreated     Type = "access_key.created"
+	AccessKeyChanged     Type = "access_key.changed"
+	AccessKeyDisabled    Type = "access_key.disabled"
+	AccessKeyEnabled     Type = "access_key.enabled"
+	AccessKeyRotated     Type = "access_key.rotated"
+	AccessKeyDeleted     Type = "access_key.deleted"
 	TemplateSaved        Type = "template.saved" // templates and sign-in actions, told apart by kind
 	TemplateRolledOut    Type = "template.rolled_out"
 	TemplateRolledBack   Type = "template.rolled_back"
@@ -78,6 +84,7 @@ func Types() []Type {
 		ClaimsFlagged, SessionsEnded, RefreshRecovered, TokenReuse, ReplayForeign,
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted,
+		AccessKeyCreated, AccessKeyChanged, AccessKeyDisabled, AccessKeyEnabled, AccessKeyRotated, AccessKeyDeleted,
 		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed, MasterKeyResealed}
 }
 

@@ -50,6 +50,7 @@ type Directory interface {
 	Roles() directory.RoleStore
 	Permissions() directory.PermissionStore
 	ManagementKeys() directory.ManagementKeyStore
+	AccessKeys() directory.AccessKeyStore
 }
 
 // Options are what a store may be told. The zero value is what a server wants.

@@ -74,11 +74,16 @@ func (tx transaction) changeUser(p *project, old, changed directory.User) (direc
 	}
 	p.users[old.ID] = copyUser(changed)
 	tx.revoke(changed.Entries(old, p.life(), tx.now)...)
+	if changed.Disables(old) {
+		tx.endAccessKeys(p, old.ID)
+	}
 	return copyUser(changed), nil
 }
 
-// removeUser deletes a user and tells verifiers.
+// removeUser deletes a user and their access keys, and tells verifiers.
 func (tx transaction) removeUser(p *project, u directory.User) {
 	delete(p.users, u.ID)
 	tx.revoke(u.Revocation(p.life(), tx.now))
+	tx.endAccessKeys(p, u.ID)
+	p.removeAccessKeys(u.ID)
 }

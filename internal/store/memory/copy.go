@@ -59,6 +59,13 @@ func copyManagementKey(k directory.ManagementKey) directory.ManagementKey {
 	return k
 }
 
+func copyAccessKey(k directory.AccessKey) directory.AccessKey {
+	k = k.Clone()
+	k.CreatedAt, k.UpdatedAt = session.Instant(k.CreatedAt), session.Instant(k.UpdatedAt)
+	k.ExpiresAt, k.LastUsedAt = session.Instant(k.ExpiresAt), session.Instant(k.LastUsedAt)
+	return k
+}
+
 func copyKey(k key.Key) key.Key {
 	k.CreatedAt, k.ActivatesAt = session.Instant(k.CreatedAt), session.Instant(k.ActivatesAt)
 	k.ActivatedAt, k.RetiredAt = session.Instant(k.ActivatedAt), session.Instant(k.RetiredAt)

@@ -39,6 +39,7 @@ func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event
 		permissions:    map[string]directory.Permission{},
 		lost:           map[directory.Place]bool{},
 		managementKeys: map[id.ManagementKey]directory.ManagementKey{},
+		accessKeys:     map[id.AccessKey]directory.AccessKey{},
 		keys:           map[id.Key]key.Key{},
 		sessions:       map[id.Session]session.Row{},
 		documents:      map[document.Kind]shelf{},

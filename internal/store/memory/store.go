@@ -58,6 +58,7 @@ type project struct {
 	permissions    map[string]directory.Permission
 	lost           map[directory.Place]bool // deleted tenants and roles that users' grants may name
 	managementKeys map[id.ManagementKey]directory.ManagementKey
+	accessKeys     map[id.AccessKey]directory.AccessKey
 	keys           map[id.Key]key.Key
 	sessions       map[id.Session]session.Row
 	documents      map[document.Kind]shelf
@@ -98,6 +99,9 @@ func (s *Store) Holders() directory.HolderStore { return holders{s} }
 
 // ManagementKeys returns the store of management keys.
 func (s *Store) ManagementKeys() directory.ManagementKeyStore { return managementKeys{s} }
+
+// AccessKeys returns the store of access keys.
+func (s *Store) AccessKeys() directory.AccessKeyStore { return accessKeys{s} }
 
 // Keys returns the store of signing keys.
 func (s *Store) Keys() key.Store { return keys{s} }

@@ -81,6 +81,7 @@ func belonging() []belongings {
 		{table: "management_keys", key: "n"},
 		{table: "document_versions", key: "project, kind, n"},
 		{table: "documents", key: "project, kind"},
+		{table: "access_keys", key: "n"},
 		{table: "events", key: "n", byID: true},
 	}
 }

@@ -81,6 +81,9 @@ func (s *Store) Holders() directory.HolderStore { return holders{s} }
 // ManagementKeys returns the store of management keys.
 func (s *Store) ManagementKeys() directory.ManagementKeyStore { return managementKeys{s} }
 
+// AccessKeys returns the store of access keys.
+func (s *Store) AccessKeys() directory.AccessKeyStore { return accessKeys{s} }
+
 // Keys returns the store of signing keys.
 func (s *Store) Keys() key.Store { return keys{s} }
 

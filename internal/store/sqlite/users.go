@@ -228,7 +228,13 @@ func (tx *transaction) changeUser(o owner, n int64, old, changed directory.User)
 	if err := tx.replace(o, n, old, changed); err != nil {
 		return old, err
 	}
-	return changed, tx.tellAll(old.Project, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) })
+	if err := tx.tellAll(old.Project, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) }); err != nil {
+		return old, err
+	}
+	if changed.Disables(old) {
+		return changed, tx.endAccessKeys(o, old.Project, old.ID)
+	}
+	return changed, nil
 }
 
 // replace writes a changed user.
@@ -275,7 +281,13 @@ func (tx *transaction) removeUser(o owner, n int64, old directory.User) error {
 	if err := tx.forget(n); err != nil {
 		return err
 	}
-	return tx.revoke(old.Project, old.Revocation)
+	if err := tx.revoke(old.Project, old.Revocation); err != nil {
+		return err
+	}
+	if err := tx.endAccessKeys(o, old.Project, old.ID); err != nil {
+		return err
+	}
+	return tx.removeAccessKeys(o, old.ID)
 }
 
 // forget removes the row of a deleted user without sessions.

@@ -48,6 +48,7 @@ type Directory interface {
 	Roles() directory.RoleStore
 	Permissions() directory.PermissionStore
 	ManagementKeys() directory.ManagementKeyStore
+	AccessKeys() directory.AccessKeyStore
 }
 
 // opener opens an empty store whose clock is now, and closes it when the test is over.
@@ -76,6 +77,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"search", searchChecks()},
 		{"batches", batchChecks()},
 		{"management keys", managementKeyChecks()},
+		{"access keys", accessKeyChecks()},
 		{"signing keys", keyChecks()},
 		{"events", eventChecks()},
 		{"sessions", sessionChecks()},

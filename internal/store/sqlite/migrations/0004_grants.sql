@@ -107,3 +107,27 @@ CREATE TABLE document_versions (
     actor      TEXT    NOT NULL,
     PRIMARY KEY (project, kind, n)
 ) STRICT;
+
+-- Machines. Of the secret only the digest is kept, as for management keys. The keys of a
+-- user go with them.
+CREATE TABLE access_keys (
+    n            INTEGER PRIMARY KEY,
+    project      INTEGER NOT NULL,
+    id           BLOB    NOT NULL,
+    digest       BLOB    NOT NULL UNIQUE,
+    user         BLOB,             -- id; NULL: nobody's
+    status       TEXT    NOT NULL,
+    created_at   INTEGER,
+    updated_at   INTEGER,
+    expires_at   INTEGER,
+    last_used_at INTEGER,          -- exact to an hour
+    name         TEXT    NOT NULL,
+    description  TEXT    NOT NULL,
+    claims       TEXT,             -- a JSON object
+    attributes   TEXT,             -- a JSON object
+    grants       BLOB,             -- see grants.go; NULL when there are none
+    networks     TEXT    NOT NULL, -- JSON list
+    UNIQUE (project, id)
+) STRICT;
+
+CREATE INDEX access_keys_of_user ON access_keys (project, user, id) WHERE user IS NOT NULL;
