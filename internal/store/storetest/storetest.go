@@ -82,6 +82,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"events", eventChecks()},
 		{"sessions", sessionChecks()},
 		{"refresh", refreshChecks()},
+		{"a session with a tenant", standingChecks()},
 		{"admission", admissionChecks()},
 		{"bulk", bulkChecks()},
 		{"terms", termChecks()},
