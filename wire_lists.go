@@ -5,6 +5,7 @@ import "time"
 // SessionFilter says which sessions to list: those that match every member that is set.
 type SessionFilter struct {
 	User        string    `query:"user" description:"User id."`
+	Tenant      string    `query:"tenant" description:"Tenant id: sessions in which it is the current one."`
 	State       string    `query:"state" enum:"active,ended,expired"`
 	CreatedFrom time.Time `query:"createdFrom"`
 	CreatedTo   time.Time `query:"createdTo"`

@@ -42,7 +42,7 @@ func sessionLine(s session.Found) sessionJSON {
 }
 
 func sessionListCommand(t *terminal) *cobra.Command {
-	var project, user, state string
+	var project, user, tenant, state string
 	var limit int
 	c := t.onStore(&cobra.Command{Use: "list", Short: "List sessions, newest first", Args: none}, needStore,
 		func(c *cobra.Command, app *server.App, _ []string) error {
@@ -53,6 +53,11 @@ func sessionListCommand(t *terminal) *cobra.Command {
 			f := session.Filter{Project: p, Status: session.Status(state), Limit: limit}
 			if f.User, err = pickUser(c, app, p, user); err != nil {
 				return err
+			}
+			if tenant != "" {
+				if f.Tenant, err = id.ParseTenant(tenant); err != nil {
+					return usagef("--tenant is a tenant id (ten_…), not %q", tenant)
+				}
 			}
 			if state != "" && f.Status != session.Active && f.Status != session.Over && f.Status != session.Expired {
 				return usagef("--state is active, ended or expired, not %q", state)
@@ -75,6 +80,7 @@ func sessionListCommand(t *terminal) *cobra.Command {
 		})
 	c.Flags().StringVar(&project, "project", "", "project id; may be left out when there is one project")
 	c.Flags().StringVar(&user, "user", "", "user id or login id")
+	c.Flags().StringVar(&tenant, "tenant", "", "id of the tenant that is the current one")
 	c.Flags().StringVar(&state, "state", "", "active, ended or expired")
 	c.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	return c

@@ -182,6 +182,7 @@ func TestListSessionsFilters(t *testing.T) {
 		"createdFrom=" + at(1) + "&createdTo=" + at(3): {2, 1},
 		"user=" + bob.String() + "&state=ended":        {3},
 		"user=" + id.NewUser(start).String():           {},
+		"tenant=" + id.NewTenant(start).String():       {},
 	} {
 		var wanted []string
 		for _, i := range want {
@@ -191,7 +192,7 @@ func TestListSessionsFilters(t *testing.T) {
 			t.Errorf("%s: %v, want %v", query, got, wanted)
 		}
 	}
-	a := w.refused(t, w.manage("GET", "/sessions?user=bob&ip=192.0.2.7/24", ""), latchkey.CodeInvalidRequest)
+	a := w.refused(t, w.manage("GET", "/sessions?user=bob&tenant=acme&ip=192.0.2.7/24", ""), latchkey.CodeInvalidRequest)
 	golden(t, "problems/session-filter", a.body)
 	w.refused(t, w.manage("GET", "/sessions?state=asleep&createdFrom=today", ""), latchkey.CodeInvalidRequest)
 	w.refused(t, w.manage("GET", "/sessions?state=active&state=ended", ""), latchkey.CodeInvalidRequest)

@@ -154,6 +154,12 @@ func (f *Face) listSessions(w http.ResponseWriter, r *http.Request, c caller) er
 			bad = append(bad, fault.Field{Pointer: "?user", Code: "format", Detail: "A user id (usr_…) is wanted."})
 		}
 	}
+	if q.Tenant != "" {
+		var err error
+		if filter.Tenant, err = id.ParseTenant(q.Tenant); err != nil {
+			bad = append(bad, fault.Field{Pointer: "?tenant", Code: "format", Detail: "A tenant id (ten_…) is wanted."})
+		}
+	}
 	if q.IP != "" {
 		var err error
 		if filter.IP, err = parseNetwork(q.IP); err != nil {
