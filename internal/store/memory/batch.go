@@ -2,9 +2,11 @@ package memory
 
 import (
 	"context"
+	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
 type batches struct{ *Store }
@@ -20,14 +22,51 @@ func (s batches) Apply(ctx context.Context, p id.Project, edits []directory.User
 		return nil, err
 	}
 	done := make([]error, 0, len(edits))
+	outdated := false
 	for _, e := range edits {
-		done = append(done, tx.edit(owner, e))
+		done = append(done, tx.edit(owner, e, func(all ...revocation.Entry) {
+			if e.Wide {
+				var some bool
+				all, some = directory.Wide(all)
+				outdated = outdated || some
+			}
+			tx.revoke(all...)
+		}))
+	}
+	if outdated {
+		tx.revoke(directory.Outdated(p, owner.life(), tx.now))
 	}
 	return done, nil
 }
 
-// edit does one edit of a batch.
-func (tx transaction) edit(p *project, e directory.UserEdit) error {
+func (s batches) Stored(ctx context.Context, p id.Project, users []id.User, logins []string) (map[id.User]directory.User, map[string]id.User, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer tx.end()
+	owner, err := tx.find(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, holders := map[id.User]directory.User{}, map[string]id.User{}
+	for _, u := range users {
+		if stored, ok := owner.users[u]; ok {
+			found[u] = copyUser(stored)
+		}
+	}
+	for _, u := range owner.users {
+		for _, login := range u.LoginIDs {
+			if slices.Contains(logins, login) {
+				holders[login] = u.ID
+			}
+		}
+	}
+	return found, holders, nil
+}
+
+// edit does one edit of a batch, and hands what verifiers are told of it to tell.
+func (tx transaction) edit(p *project, e directory.UserEdit, tell func(...revocation.Entry)) error {
 	old, there := p.users[e.User]
 	next, events, err := e.Edit(copyUser(old))
 	if err != nil {
@@ -37,9 +76,9 @@ func (tx transaction) edit(p *project, e directory.UserEdit) error {
 	next.ID, next.Project = e.User, p.ID
 	switch {
 	case there && !stays:
-		tx.removeUser(p, old)
+		tx.removeUser(p, old, tell)
 	case there && !next.Equal(old):
-		_, err = tx.changeUser(p, old, next)
+		_, err = tx.changeUser(p, old, next, tell)
 	case !there && stays:
 		err = p.addUser(next)
 	}
@@ -62,8 +101,9 @@ func (p *project) addUser(u directory.User) error {
 	return nil
 }
 
-// changeUser keeps a changed user, unless that is refused, and tells verifiers.
-func (tx transaction) changeUser(p *project, old, changed directory.User) (directory.User, error) {
+// changeUser keeps a changed user, unless that is refused, and tells what verifiers are to
+// be told.
+func (tx transaction) changeUser(p *project, old, changed directory.User, tell func(...revocation.Entry)) (directory.User, error) {
 	changed.ID, changed.Project, changed.CreatedAt = old.ID, old.Project, old.CreatedAt
 	err := p.free(changed)
 	if err != nil {
@@ -73,17 +113,17 @@ func (tx transaction) changeUser(p *project, old, changed directory.User) (direc
 		return directory.User{}, err
 	}
 	p.users[old.ID] = copyUser(changed)
-	tx.revoke(changed.Entries(old, p.life(), tx.now)...)
+	tell(changed.Entries(old, p.life(), tx.now)...)
 	if changed.Disables(old) {
 		tx.endAccessKeys(p, old.ID)
 	}
 	return copyUser(changed), nil
 }
 
-// removeUser deletes a user and their access keys, and tells verifiers.
-func (tx transaction) removeUser(p *project, u directory.User) {
+// removeUser deletes a user and their access keys, and tells what verifiers are to be told.
+func (tx transaction) removeUser(p *project, u directory.User, tell func(...revocation.Entry)) {
 	delete(p.users, u.ID)
-	tx.revoke(u.Revocation(p.life(), tx.now))
+	tell(u.Revocation(p.life(), tx.now))
 	tx.endAccessKeys(p, u.ID)
 	p.removeAccessKeys(u.ID)
 }

@@ -122,7 +122,7 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 	if err != nil {
 		return directory.User{}, err
 	}
-	if changed, err = tx.changeUser(owner, old, changed); err != nil {
+	if changed, err = tx.changeUser(owner, old, changed, tx.revoke); err != nil {
 		return directory.User{}, err
 	}
 	tx.log(written...)
@@ -143,7 +143,7 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 	if err != nil {
 		return err
 	}
-	tx.removeUser(owner, found)
+	tx.removeUser(owner, found, tx.revoke)
 	tx.log(e)
 	return nil
 }

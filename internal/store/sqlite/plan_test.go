@@ -25,6 +25,7 @@ func TestPlans(t *testing.T) {
 		"terms of a project":     termsOfProject,
 		"sessions that are over": dueSessions,
 		"live sessions":          sessionsOfUserRow,
+		"who has a login id":     userOfLogin,
 		"a user":                 userByID,
 		"users":                  usersAfter,
 		"users at a place":       holdersAfter,

@@ -202,7 +202,7 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 		if changed, events, err = change(old.Clone()); err != nil {
 			return err
 		}
-		if changed, err = tx.changeUser(o, n, old, changed); err != nil {
+		if changed, err = tx.changeUser(o, n, old, changed, tx.tellAll); err != nil {
 			return err
 		}
 		return tx.log(events...)
@@ -213,9 +213,12 @@ func (s users) Change(ctx context.Context, p id.Project, u id.User, change func(
 	return changed, nil
 }
 
+// telling says to verifiers what a change asks for; tellAll does.
+type telling func(p id.Project, entries func(f feed) []revocation.Entry) error
+
 // changeUser writes a changed user, unless that is refused, and tells verifiers. It
 // returns the user as they are now.
-func (tx *transaction) changeUser(o owner, n int64, old, changed directory.User) (directory.User, error) {
+func (tx *transaction) changeUser(o owner, n int64, old, changed directory.User, tell telling) (directory.User, error) {
 	changed.ID, changed.Project, changed.CreatedAt = old.ID, old.Project, old.CreatedAt
 	changed.UpdatedAt = session.Instant(changed.UpdatedAt)
 	err := free(tx.Conn, o, n, changed.LoginIDs)
@@ -228,7 +231,7 @@ func (tx *transaction) changeUser(o owner, n int64, old, changed directory.User)
 	if err := tx.replace(o, n, old, changed); err != nil {
 		return old, err
 	}
-	if err := tx.tellAll(old.Project, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) }); err != nil {
+	if err := tell(old.Project, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) }); err != nil {
 		return old, err
 	}
 	if changed.Disables(old) {

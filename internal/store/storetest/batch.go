@@ -22,6 +22,8 @@ func batchChecks() []check {
 		{"any number of edits", batchMany},
 		{"an unknown project has no users", batchUnknown},
 		{"edits of one user after the other", batchRace},
+		{"verifiers are told of all at once", batchWide},
+		{"those that are there are found, and who has a login id", batchStored},
 	}
 }
 
@@ -172,6 +174,41 @@ func batchUnknown(t *testing.T, w *world) {
 	got, err := w.Users().Find(w.ctx, mine.ID, u.ID)
 	ok(t, err)
 	same(t, "the name", "Ada", got.Name)
+}
+
+// batchWide: who only looks different now is told of for all, whose sessions end apart.
+func batchWide(t *testing.T, w *world) {
+	ada, bob, eve := w.newUser(t), w.newUser(t), w.newUser(t)
+	wide := func(u directory.User) directory.UserEdit {
+		e := put(u)
+		e.Wide = true
+		return e
+	}
+	w.clock.Move(time.Second)
+	ada.Name, bob.Name, eve.Status = "A", "B", directory.Disabled
+	for _, err := range w.apply(t, wide(ada), wide(bob), wide(eve), wide(w.user())) {
+		ok(t, err)
+	}
+	w.fed(t, w.entry(revocation.User, eve.ID.String()), w.entry(revocation.Epoch, w.project.ID.String()))
+	ok(t, w.apply(t, wide(w.user()))[0])
+	ok(t, w.apply(t, wide(ada))[0])
+	w.fed(t) // nobody's token says anything that is old
+}
+
+func batchStored(t *testing.T, w *world) {
+	ada, bob, gone := w.fullUser(t), w.newUser(t), w.newUser(t)
+	w.signIn(t, gone.ID)
+	ok(t, w.Users().Delete(w.ctx, w.project.ID, gone.ID, w.event(w.project.ID, audit.UserDeleted)))
+	nobody := id.NewUser(w.clock.Now())
+	added := w.apply(t, put(ada))[0]
+	ok(t, added)
+	users, holders, err := w.Batches().Stored(w.ctx, w.project.ID, []id.User{ada.ID, nobody, gone.ID},
+		[]string{bob.LoginIDs[0], "nobody", gone.LoginIDs[0]})
+	ok(t, err)
+	same(t, "the users", map[id.User]directory.User{ada.ID: ada}, users)
+	same(t, "the holders", map[string]id.User{bob.LoginIDs[0]: bob.ID}, holders)
+	_, _, err = w.Batches().Stored(w.ctx, id.NewProject(w.clock.Now()), nil, nil)
+	refused(t, err, fault.NotFound)
 }
 
 func batchRace(t *testing.T, w *world) {
