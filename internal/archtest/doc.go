@@ -56,6 +56,7 @@ func house() []room {
 		{"internal/key", domain},
 		{"internal/session", domain},
 		{"internal/token", domain},
+		{"internal/webhook", domain},
 
 		{"internal/store/*", driver},
 		{"internal/store", union},
@@ -67,6 +68,7 @@ func house() []room {
 		{"internal/limit", frame},
 		{"internal/config", frame},
 		{"internal/observe", frame},
+		{"internal/outbound", frame},
 		{"internal/server", frame},
 		{"internal/archtest", frame},
 

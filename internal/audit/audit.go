@@ -72,6 +72,11 @@ const (
 	TemplateRolledBack   Type = "template.rolled_back"
 	TemplateDeleted      Type = "template.deleted"
 	TemplateFailed       Type = "template.failed"     // a part of it; what it would have made is left out
+	WebhookCreated       Type = "webhook.created"
+	WebhookUpdated       Type = "webhook.updated"
+	WebhookRotated       Type = "webhook.secret_rotated"
+	WebhookDisabled      Type = "webhook.disabled" // by the server, since nothing could be delivered
+	WebhookDeleted       Type = "webhook.deleted"
 	MasterKeyResealed    Type = "master_key.resealed" // what a project has is sealed by the first master key now
 )
 
@@ -85,7 +90,8 @@ func Types() []Type {
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted,
 		AccessKeyCreated, AccessKeyChanged, AccessKeyDisabled, AccessKeyEnabled, AccessKeyRotated, AccessKeyDeleted,
-		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed, MasterKeyResealed}
+		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed,
+		WebhookCreated, WebhookUpdated, WebhookRotated, WebhookDisabled, WebhookDeleted, MasterKeyResealed}
 }
 
 // Actor says who caused a change: "system", "cli", "user:usr_…" or "key:mk_…".

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Store is what a server needs of persistence: the union of what the domain packages
@@ -30,6 +31,8 @@ type Store interface {
 	Bulk() session.BulkStore
 	Events() audit.Store
 	Revocations() revocation.Store
+	Webhooks() webhook.Store
+	Outbox() webhook.Outbox
 
 	// Ping returns nil if the store can serve verbs now.
 	Ping(ctx context.Context) error

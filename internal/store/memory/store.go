@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Store keeps everything of a server. It is safe for concurrent use; one verb runs at
@@ -37,6 +38,8 @@ type Store struct {
 	last     int64              // the greatest Seq that was given
 	told     int64              // last, when OnRevocation was called
 	latest   time.Time          // the latest instant that was shown
+	webhooks map[id.Webhook]*hooked
+	lease    lease // of their deliveries
 }
 
 // Options are what a store may be told.
@@ -70,7 +73,7 @@ func Open(now func() time.Time) *Store { return OpenWith(Options{Now: now}) }
 
 // OpenWith returns an empty store.
 func OpenWith(o Options) *Store {
-	return &Store{o: o, projects: map[id.Project]*project{}, events: map[id.Event]audit.Entry{}}
+	return &Store{o: o, projects: map[id.Project]*project{}, events: map[id.Event]audit.Entry{}, webhooks: map[id.Webhook]*hooked{}}
 }
 
 // Projects returns the store of projects.
@@ -118,6 +121,12 @@ func (s *Store) Bulk() session.BulkStore { return bulk{s} }
 // Events returns the audit log.
 func (s *Store) Events() audit.Store { return events{s} }
 
+// Webhooks returns the store of webhooks.
+func (s *Store) Webhooks() webhook.Store { return webhooks{s} }
+
+// Outbox returns what webhooks have still to deliver.
+func (s *Store) Outbox() webhook.Outbox { return webhooks{s} }
+
 // Revocations returns the revocation feed.
 func (s *Store) Revocations() revocation.Store { return revocations{s} }
 
@@ -135,7 +144,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed, s.projects, s.events, s.entries = true, nil, nil, nil
+	s.closed, s.projects, s.events, s.entries, s.webhooks = true, nil, nil, nil, nil
 	return nil
 }
 

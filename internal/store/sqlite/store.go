@@ -24,6 +24,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Options are what a store may be told. The zero value is what a server wants.
@@ -98,6 +99,12 @@ func (s *Store) Bulk() session.BulkStore { return bulk{s} }
 
 // Events returns the audit log.
 func (s *Store) Events() audit.Store { return events{s} }
+
+// Webhooks returns the store of webhooks.
+func (s *Store) Webhooks() webhook.Store { return webhooks{s} }
+
+// Outbox returns what webhooks have still to deliver.
+func (s *Store) Outbox() webhook.Outbox { return webhooks{s} }
 
 // Revocations returns the revocation feed.
 func (s *Store) Revocations() revocation.Store { return revocations{s} }

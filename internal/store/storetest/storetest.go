@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Store is what a server needs of persistence: the union of what the domain packages
@@ -28,6 +29,8 @@ type Store interface {
 	Bulk() session.BulkStore
 	Events() audit.Store
 	Revocations() revocation.Store
+	Webhooks() webhook.Store
+	Outbox() webhook.Outbox
 
 	// Ping returns nil if the store can serve verbs now.
 	Ping(ctx context.Context) error
@@ -92,6 +95,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
 		{"largest", largestChecks()},
 		{"revocations", revocationChecks()},
 		{"revocation feed", feedChecks()},
+		{"webhooks", webhookChecks()},
 		{"whole", wholeChecks()},
 		{"clock", clockChecks()},
 		{"races", raceChecks()},

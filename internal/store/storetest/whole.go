@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/session"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 func wholeChecks() []check {
@@ -34,7 +35,7 @@ func wholeChecks() []check {
 func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
 	u := w.newUser(t)
 	row := w.signIn(t, u.ID)
-	mk := w.newManagementKey(t)
+	mk, hook := w.newManagementKey(t), w.newHook(t)
 	p, e := w.project.ID, w.event(w.project.ID, audit.SettingsChanged)
 	all := map[string]func(context.Context) error{
 		"Ping":             w.Ping,
@@ -79,10 +80,25 @@ func (w *world) verbs(t *testing.T) map[string]func(context.Context) error {
 			return err
 		},
 		"Events.After": func(ctx context.Context) error { _, _, err := w.Events().After(ctx, p, 0, 9); return err },
-		"Events.At":    func(ctx context.Context) error { _, err := w.Events().At(ctx, 1); return err },
-		"Events.Last":  func(ctx context.Context) error { _, err := w.Events().Last(ctx); return err },
+		"Webhooks.Find": func(ctx context.Context) error {
+			_, err := w.Webhooks().Find(ctx, p, hook.ID)
+			return err
+		},
+		"Webhooks.List": func(ctx context.Context) error {
+			_, err := w.Webhooks().List(ctx, p, id.Webhook{}, 9)
+			return err
+		},
+		"Webhooks.Deliveries": func(ctx context.Context) error {
+			_, err := w.Webhooks().Deliveries(ctx, webhook.DeliveryQuery{Project: p, Hook: hook.ID, Limit: 9})
+			return err
+		},
+		"Outbox.Active": func(ctx context.Context) error { _, err := w.Outbox().Active(ctx, id.Webhook{}, 9); return err },
+		"Outbox.Due":    func(ctx context.Context) error { _, err := w.Outbox().Due(ctx, hook, 9); return err },
+		"Events.At":     func(ctx context.Context) error { _, err := w.Events().At(ctx, 1); return err },
+		"Events.Last":   func(ctx context.Context) error { _, err := w.Events().Last(ctx); return err },
 	}
 	w.directoryChanges(t, all, u, mk, e)
+	w.webhookChanges(all, hook, e)
 	w.sessionChanges(all, row, w.newest(t, row), e)
 	return all
 }
@@ -127,6 +143,25 @@ func (w *world) directoryChanges(t testing.TB, all map[string]func(context.Conte
 		_, err := w.Events().Sweep(ctx, w.clock.Now().Add(time.Hour), 99)
 		return err
 	}
+}
+
+func (w *world) webhookChanges(all map[string]func(context.Context) error, h webhook.Hook, e audit.Event) {
+	all["Webhooks.Insert"] = func(ctx context.Context) error { _, err := w.Webhooks().Insert(ctx, w.hook(), 9, e); return err }
+	all["Webhooks.Change"] = func(ctx context.Context) error {
+		_, err := w.Webhooks().Change(ctx, h.Project, h.ID, func(h webhook.Hook) (webhook.Hook, []audit.Event, error) {
+			h.URL = "https://lost.example.com"
+			return h, []audit.Event{e}, nil
+		})
+		return err
+	}
+	all["Webhooks.Delete"] = func(ctx context.Context) error { return w.Webhooks().Delete(ctx, h.Project, h.ID, e) }
+	all["Webhooks.Retry"] = func(ctx context.Context) error {
+		_, err := w.Webhooks().Retry(ctx, h.Project, h.ID, e.ID)
+		return err
+	}
+	all["Outbox.Lease"] = func(ctx context.Context) error { _, err := w.Outbox().Lease(ctx, "lost", time.Hour); return err }
+	all["Outbox.Record"] = func(ctx context.Context) error { _, err := w.Outbox().Record(ctx, h, 1<<40, nil); return err }
+	all["Outbox.Sweep"] = func(ctx context.Context) error { _, err := w.Outbox().Sweep(ctx, w.clock.Now(), 9); return err }
 }
 
 func (w *world) sessionChanges(all map[string]func(context.Context) error, row session.Row, f session.Refresh, e audit.Event) {

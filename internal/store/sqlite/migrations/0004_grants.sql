@@ -131,3 +131,51 @@ CREATE TABLE access_keys (
 ) STRICT;
 
 CREATE INDEX access_keys_of_user ON access_keys (project, user, id) WHERE user IS NOT NULL;
+
+-- Webhooks go along the events in the order of commit: place is the number of the last
+-- one that needs no look any more.
+CREATE TABLE webhooks (
+    n              INTEGER PRIMARY KEY,
+    project        INTEGER NOT NULL,
+    id             BLOB    NOT NULL,
+    enabled        INTEGER NOT NULL,
+    why            TEXT    NOT NULL,
+    place          INTEGER NOT NULL,
+    created_at     INTEGER,
+    updated_at     INTEGER,
+    failing_since  INTEGER,
+    delivered_at   INTEGER,
+    url            TEXT    NOT NULL,
+    description    TEXT    NOT NULL,
+    types          BLOB,             -- list
+    sealed         BLOB    NOT NULL,
+    previous       BLOB,
+    previous_until INTEGER,
+    UNIQUE (project, id)
+) STRICT;
+
+CREATE INDEX webhooks_enabled ON webhooks (id) WHERE enabled;
+
+-- What couldn't be delivered until now. next_at is NULL when it won't be tried again; at
+-- is the time of the event.
+CREATE TABLE webhook_deliveries (
+    webhook  INTEGER NOT NULL,
+    event    INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    next_at  INTEGER,
+    attempts INTEGER NOT NULL,
+    last_at  INTEGER,
+    status   INTEGER NOT NULL,
+    error    TEXT    NOT NULL,
+    PRIMARY KEY (webhook, event)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_at ON webhook_deliveries (at);
+
+-- Work that one process at a time does.
+CREATE TABLE leases (
+    name   TEXT    PRIMARY KEY,
+    holder TEXT    NOT NULL,
+    until  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
