@@ -71,7 +71,7 @@ const (
 	TemplateRolledOut    Type = "template.rolled_out"
 	TemplateRolledBack   Type = "template.rolled_back"
 	TemplateDeleted      Type = "template.deleted"
-	TemplateFailed       Type = "template.failed"     // a part of it; what it would have made is left out
+	TemplateFailed       Type = "template.failed" // a part of it; what it would have made is left out
 	WebhookCreated       Type = "webhook.created"
 	WebhookUpdated       Type = "webhook.updated"
 	WebhookRotated       Type = "webhook.secret_rotated"

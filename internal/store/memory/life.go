@@ -52,6 +52,7 @@ func (s lives) Erase(ctx context.Context, limit int) (int, error) {
 		}
 		delete(tx.projects, p)
 		maps.DeleteFunc(tx.events, func(_ id.Event, e audit.Entry) bool { return e.Project == p })
+		maps.DeleteFunc(tx.webhooks, func(_ id.Webhook, h *hooked) bool { return h.Project == p })
 		removed++
 	}
 	return removed, nil

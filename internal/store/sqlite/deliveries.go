@@ -139,7 +139,8 @@ func (tx *transaction) result(webhookRow int64, r webhook.Result) error {
 	if r.Delivered {
 		return tx.Query("DELETE FROM webhook_deliveries WHERE webhook = ? AND event = ?").Int(webhookRow).Int(r.Entry.Seq).Exec()
 	}
-	q := tx.Query(`INSERT OR REPLACE INTO webhook_deliveries (webhook, event, at, next_at, attempts, last_at, status, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+	q := tx.Query(`INSERT OR REPLACE INTO webhook_deliveries (project, webhook, event, at, next_at, attempts, last_at, status, error)
+VALUES ((SELECT project FROM webhooks WHERE n = ?1), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`)
 	q.Int(webhookRow).Int(r.Entry.Seq).Int(r.Entry.At.UnixMilli())
 	if r.State == webhook.Dead {
 		q.Null()

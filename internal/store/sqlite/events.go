@@ -274,7 +274,7 @@ func (s events) Append(ctx context.Context, list ...audit.Event) error {
 func (s events) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
 	return inSteps(limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
-			if err := tx.keepPlace(cutoff); err != nil {
+			if err := tx.keepPlace(ceiling(cutoff)); err != nil {
 				return err
 			}
 			err := tx.Query(oldEvents).Int(ceiling(cutoff)).Int(int64(n)).Exec()
@@ -285,12 +285,12 @@ func (s events) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, er
 	})
 }
 
-// keepPlace sees to it that the number of the newest event isn't given again when that
-// is about to be removed: SQLite goes on behind the greatest number that is there. A row
-// that is nobody's takes its place, and that of the one before it.
-func (tx *transaction) keepPlace(cutoff time.Time) error {
+// keepPlace sees to it that the number of the newest event isn't given again when those
+// before a time are about to be removed: SQLite goes on behind the greatest number that is
+// there. A row that is nobody's takes its place, and that of the one before it.
+func (tx *transaction) keepPlace(before int64) error {
 	q := tx.Query(timeOfLastEvent)
-	due := q.Next() && q.ReadInt() < ceiling(cutoff)
+	due := q.Next() && q.ReadInt() < before
 	if err := q.Close(); err != nil || !due {
 		return err
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -78,6 +79,8 @@ func belonging() []belongings {
 		{table: "document_versions", key: "project, kind, n"},
 		{table: "documents", key: "project, kind"},
 		{table: "access_keys", key: "n"},
+		{table: "webhook_deliveries", key: "webhook, event"},
+		{table: "webhooks", key: "n"},
 		{table: "events", key: "n", byID: true},
 	}
 }
@@ -108,6 +111,12 @@ func (tx *transaction) erase(limit int) (removed int, more bool, err error) {
 		return 0, false, err
 	}
 	for _, b := range belonging() {
+		if b.table == "events" {
+			// The newest event may be the project's.
+			if err := tx.keepPlace(math.MaxInt64); err != nil {
+				return 0, false, err
+			}
+		}
 		q := tx.Query(b.removal())
 		if b.byID {
 			q.Blob(p[:])

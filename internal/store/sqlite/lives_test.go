@@ -17,7 +17,7 @@ func TestNothingOfAProjectIsForgotten(t *testing.T) {
 		removed = append(removed, b.table)
 	}
 	// The feed's rows are what erase waits for.
-	ofNobody := []string{"schema_version", "sqlite_sequence", "revocations"}
+	ofNobody := []string{"schema_version", "sqlite_sequence", "revocations", "leases"}
 	s, _ := fresh(t, Options{})
 	q := s.queue.conn.Query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
 	var tables []string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -26,6 +27,7 @@ func webhookChecks() []check {
 		{"try again what is due", webhookDue},
 		{"try again what they are asked to", webhookRetry},
 		{"forget deliveries with their events", webhookSweep},
+		{"go with their project", webhookErased},
 		{"are one process's work", webhookLease},
 	}
 }
@@ -395,6 +397,44 @@ func webhookSweep(t *testing.T, w *world) {
 		same(t, "the number of removed deliveries", want, n)
 	}
 	same(t, "what waits", 2, w.foundHook(t, h).Pending)
+}
+
+func webhookErased(t *testing.T, w *world) {
+	mine := w.project
+	w.project = w.newProject(t)
+	other := w.newHook(t)
+	lost := w.failure(t, other)
+	_, err := w.Outbox().Record(w.ctx, other, 0, []webhook.Result{lost})
+	ok(t, err)
+	w.project = mine
+	h := w.newHook(t)
+	_, err = w.Outbox().Record(w.ctx, h, 0, []webhook.Result{w.failure(t, h), w.failure(t, h)})
+	ok(t, err)
+	w.become(t, directory.Deleted)
+	last, err := w.Events().Last(w.ctx)
+	ok(t, err)
+	w.clock.Move(100 * 24 * time.Hour)
+	_, err = w.Revocations().Sweep(w.ctx, w.clock.Now(), 99)
+	ok(t, err)
+	for range 99 {
+		n, err := w.Lives().Erase(w.ctx, 1)
+		ok(t, err)
+		if n == 0 {
+			break
+		}
+	}
+	_, err = w.Webhooks().Find(w.ctx, mine.ID, h.ID)
+	refused(t, err, fault.NotFound)
+	active, err := w.Outbox().Active(w.ctx, id.Webhook{}, 9)
+	ok(t, err)
+	same(t, "the webhooks that are left", []webhook.Hook{w.foundHook(t, other)}, active)
+	n, err := w.Outbox().Sweep(w.ctx, w.clock.Now(), 9)
+	ok(t, err)
+	same(t, "the number of deliveries that were left", 1, n)
+	// The newest events were the project's: their places aren't given again.
+	w.project = w.newProject(t)
+	entries, _ := w.follow(t, w.project.ID, last, 9)
+	same(t, "the number of events behind them", 1, len(entries))
 }
 
 func webhookLease(t *testing.T, w *world) {

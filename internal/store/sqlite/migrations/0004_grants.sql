@@ -159,6 +159,7 @@ CREATE INDEX webhooks_enabled ON webhooks (id) WHERE enabled;
 -- What couldn't be delivered until now. next_at is NULL when it won't be tried again; at
 -- is the time of the event.
 CREATE TABLE webhook_deliveries (
+    project  INTEGER NOT NULL,
     webhook  INTEGER NOT NULL,
     event    INTEGER NOT NULL,
     at       INTEGER NOT NULL,
@@ -172,6 +173,7 @@ CREATE TABLE webhook_deliveries (
 
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_at ON webhook_deliveries (at);
+CREATE INDEX webhook_deliveries_project ON webhook_deliveries (project);
 
 -- Work that one process at a time does.
 CREATE TABLE leases (
