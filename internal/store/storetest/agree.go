@@ -55,6 +55,7 @@ type game struct {
 	project id.Project
 	version int64
 	users   []id.User
+	tenants []id.Tenant
 	keys    []key.Key
 	family  []family
 	managed []directory.ManagementKey
@@ -156,6 +157,10 @@ type answer struct {
 func (g *game) compare() {
 	g.same("Projects.Find", func(s Store) (any, error) { return s.Projects().Find(g.ctx, g.project) })
 	g.same("Users.List", func(s Store) (any, error) { return s.Users().List(g.ctx, g.project, id.User{}, 999) })
+	g.same("Tenants.List", func(s Store) (any, error) {
+		list, _, err := s.Tenants().List(g.ctx, directory.TenantQuery{Project: g.project, Limit: 999})
+		return list, err
+	})
 	g.same("Keys.List", func(s Store) (any, error) { return s.Keys().List(g.ctx, g.project) })
 	g.same("ManagementKeys.List", func(s Store) (any, error) {
 		return s.ManagementKeys().List(g.ctx, g.project, id.ManagementKey{}, 999)

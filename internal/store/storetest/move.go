@@ -53,6 +53,12 @@ func (g *game) signIn() {
 	if g.chance(4) {
 		row.IdleAt = now.Add(time.Hour)
 	}
+	if g.chance(3) {
+		row.Tenant = g.tenant()
+	}
+	if g.chance(8) {
+		row.Actor = "support"
+	}
 	if f := g.one(); f != nil && g.chance(16) {
 		row.ID, g.vague = f.id, true
 	}
@@ -97,16 +103,25 @@ func (g *game) refresh() {
 		r.ComposedAt = g.clock.Now().Add(-choose(g, []time.Duration{time.Second, window, time.Hour}))
 	}
 	in := session.Refresh{Project: g.project, Session: f.id, Version: g.atVersion(), SigningKey: choose(g, g.keys).ID, Request: r, Origin: origin}
-	got, err := g.same("refresh", func(s Store) (any, error) {
+	in = g.travel(f, in)
+	got, err := g.same(refreshed(in), func(s Store) (any, error) {
 		row, v, err := s.Sessions().Rotate(g.ctx, in)
 		return answer{Row: row, Verdict: v}, err
 	})
 	if a := got.(answer); err == nil {
 		g.log = append(g.log, a.Verdict.Rule.Word())
+		f.claims = a.Row.ClaimsEpoch
 		if a.Verdict.Issues() {
 			f.tokens = append(f.tokens, link{a.Row.Newest, a.Row.Parent})
 		}
 	}
+}
+
+func refreshed(in session.Refresh) string {
+	if in.Move == nil {
+		return fmt.Sprint("refresh, automatic tenant ", in.AutoTenant)
+	}
+	return fmt.Sprint("refresh and move to ", in.Move.Tenant)
 }
 
 func (g *game) confirm() {
@@ -162,6 +177,9 @@ func (g *game) filter() session.Filter {
 	f := session.Filter{Project: g.project}
 	if g.chance(2) {
 		f.User = g.user()
+	}
+	if g.chance(4) {
+		f.Tenant = g.tenant()
 	}
 	f.Status = choose(g, []session.Status{"", session.Active, session.Over, session.Expired})
 	if g.chance(4) {
