@@ -60,40 +60,6 @@ func managed[T any](ctx context.Context, c *Client, method string, body any, cha
 	return out, err
 }
 
-// Users yields the users that match, oldest first. Scope users. It asks for the next
-// page when the one before is used up, and ends after the first error.
-func (c *Client) Users(ctx context.Context, filter UserFilter) iter.Seq2[User, error] {
-	return each(func(p PageRequest) ([]User, string, error) {
-		page, err := c.UsersPage(ctx, filter, p)
-		return page.Users, page.NextPageToken, err
-	})
-}
-
-// UsersPage returns one page of Users.
-func (c *Client) UsersPage(ctx context.Context, filter UserFilter, p PageRequest) (UserList, error) {
-	return manageList[UserList](ctx, c, p, filter, "users")
-}
-
-// User returns one user. Scope users.
-func (c *Client) User(ctx context.Context, userID string) (User, error) {
-	return manageCall[User](ctx, c, http.MethodGet, nil, "users", userID)
-}
-
-// CreateUser adds a user. Scope users. CodeConflict when a login id is taken.
-func (c *Client) CreateUser(ctx context.Context, r UserRequest) (User, error) {
-	return manageCall[User](ctx, c, http.MethodPost, r, "users")
-}
-
-// ChangeUser changes a user; disabling ends all the user's sessions. Scope users.
-func (c *Client) ChangeUser(ctx context.Context, userID string, r UserRequest) (User, error) {
-	return manageCall[User](ctx, c, http.MethodPatch, r, "users", userID)
-}
-
-// DeleteUser removes a user and ends all the user's sessions. Scope users.
-func (c *Client) DeleteUser(ctx context.Context, userID string) error {
-	return manageGone(ctx, c, "users", userID)
-}
-
 // SettingsPatch changes settings. Members have their JSON names ("idleTimeout"); those
 // left out stay as they are, nil puts the default back. Values are what Settings has, or
 // its texts ("7d").

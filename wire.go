@@ -65,18 +65,6 @@ type TraceEntry struct {
 	LastAt  *time.Time `json:"lastAt,omitempty" description:"The last of them, when there were several."`
 }
 
-// User is a subject of sessions.
-type User struct {
-	ID        string    `json:"id"`
-	LoginIDs  []string  `json:"loginIds"`
-	Name      string    `json:"name,omitempty"`
-	Email     string    `json:"email,omitempty"`
-	Phone     string    `json:"phone,omitempty"`
-	Status    string    `json:"status" enum:"enabled,disabled"`
-	CreatedAt time.Time `json:"createdAt"`
-	UpdatedAt time.Time `json:"updatedAt"`
-}
-
 // SigningKey is a key of a project, without its private part.
 type SigningKey struct {
 	ID          string     `json:"id" description:"The kid of the JWK."`

@@ -79,6 +79,10 @@ type SignInUser struct {
 	Name     *string   `json:"name,omitempty"`
 	Email    *string   `json:"email,omitempty"`
 	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
+
+	Attributes json.RawMessage      `json:"attributes,omitempty" description:"JSON merge patch for what the application keeps of the user."`
+	Roles      *[]string            `json:"roles,omitempty" description:"As of UserRequest."`
+	Tenants    *[]MembershipRequest `json:"tenants,omitempty" description:"As of UserRequest."`
 }
 
 // DeviceRequest is what an application says of its user's device.
@@ -109,15 +113,6 @@ type EndSessionsRequest struct {
 type EndedSessions struct {
 	Revoked int  `json:"revoked" description:"How many active sessions ended, or would."`
 	DryRun  bool `json:"dryRun,omitempty"`
-}
-
-// UserRequest adds or changes a user. Members that are nil stay as they are.
-type UserRequest struct {
-	LoginIDs *[]string `json:"loginIds,omitempty" description:"1 to 10 names by which the user is found, such as an e-mail address; each unique in the project."`
-	Name     *string   `json:"name,omitempty"`
-	Email    *string   `json:"email,omitempty"`
-	Phone    *string   `json:"phone,omitempty" description:"E.164, such as +4915112345678."`
-	Status   *string   `json:"status,omitempty" enum:"enabled,disabled" description:"disabled ends all sessions of the user."`
 }
 
 // RotateKeyRequest says how the signing key is replaced.

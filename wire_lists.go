@@ -18,17 +18,6 @@ type SessionList struct {
 	NextPageToken string    `json:"nextPageToken,omitempty" description:"Absent on the last page."`
 }
 
-// UserFilter says which users to list.
-type UserFilter struct {
-	LoginID string `query:"loginId" description:"Only the user with this login id."`
-}
-
-// UserList is a page of users.
-type UserList struct {
-	Users         []User `json:"users" description:"Oldest first."`
-	NextPageToken string `json:"nextPageToken,omitempty" description:"Absent on the last page."`
-}
-
 // EventFilter says which events to list: those that match every member that is set.
 type EventFilter struct {
 	Types     []string  `query:"type" description:"Only events of these types, separated by commas; user.* stands for all of one kind."`

@@ -20,11 +20,16 @@ import (
 
 // Deps is what a Service stands on.
 type Deps struct {
-	Projects ProjectStore
-	Lives    LifeStore
-	Users    UserStore
-	Keys     ManagementKeyStore
-	Now      func() time.Time
+	Projects    ProjectStore
+	Lives       LifeStore
+	Users       UserStore
+	Batches     BatchStore
+	Holders     HolderStore
+	Tenants     TenantStore
+	Roles       RoleStore
+	Permissions PermissionStore
+	Keys        ManagementKeyStore
+	Now         func() time.Time
 
 	// PublicURL is where clients reach the server; empty when that isn't known. No
 	// project can have its host as custom domain, and cookies are checked against it.
@@ -33,11 +38,16 @@ type Deps struct {
 
 // Service is the directory's use cases. It is safe for concurrent use.
 type Service struct {
-	projects ProjectStore
-	lives    LifeStore
-	users    UserStore
-	keys     ManagementKeyStore
-	now      func() time.Time
+	projects    ProjectStore
+	lives       LifeStore
+	users       UserStore
+	batches     BatchStore
+	holders     HolderStore
+	tenants     TenantStore
+	roles       RoleStore
+	permissions PermissionStore
+	keys        ManagementKeyStore
+	now         func() time.Time
 
 	publicHost string // without port
 	domains    domains
@@ -45,14 +55,18 @@ type Service struct {
 
 // New returns a Service. All members of d but PublicURL are needed.
 func New(d Deps) (*Service, error) {
-	if d.Projects == nil || d.Lives == nil || d.Users == nil || d.Keys == nil || d.Now == nil {
+	if d.Projects == nil || d.Lives == nil || d.Users == nil || d.Batches == nil || d.Holders == nil || d.Tenants == nil || d.Roles == nil ||
+		d.Permissions == nil || d.Keys == nil || d.Now == nil {
 		return nil, errors.New("directory: a dependency is missing")
 	}
 	public, err := url.Parse(d.PublicURL)
 	if err != nil {
 		return nil, errors.New("directory: the public URL can't be read")
 	}
-	return &Service{projects: d.Projects, lives: d.Lives, users: d.Users, keys: d.Keys, now: d.Now, publicHost: public.Hostname()}, nil
+	return &Service{
+		projects: d.Projects, lives: d.Lives, users: d.Users, batches: d.Batches, holders: d.Holders, tenants: d.Tenants, roles: d.Roles,
+		permissions: d.Permissions, keys: d.Keys, now: d.Now, publicHost: public.Hostname(),
+	}, nil
 }
 
 // attempts is how often a change is repeated that lost against a concurrent one.

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -49,12 +50,19 @@ func (s *Service) anyOf(ctx context.Context, p id.Project, logins []string) (Use
 }
 
 func (s *Service) bringTo(ctx context.Context, known User, c UserChange, o audit.Origin) (User, error) {
-	wanted, err := c.apply(known)
+	var bad problems
+	wanted := c.apply(known, &bad)
+	granted, err := s.look(known.Project).grants(ctx, c.GrantChange, &bad)
+	if err == nil {
+		err = bad.refusal(badUser)
+	}
 	if err != nil {
 		return User{}, err
 	}
-	if slices.Equal(wanted.LoginIDs, known.LoginIDs) && wanted.Name == known.Name && wanted.Email == known.Email && wanted.Phone == known.Phone && wanted.Status == known.Status {
+	wanted.Grants = granted.to(known.Grants).tidy()
+	if slices.Equal(wanted.LoginIDs, known.LoginIDs) && wanted.Name == known.Name && wanted.Email == known.Email && wanted.Phone == known.Phone &&
+		wanted.Status == known.Status && bytes.Equal(wanted.Attributes, known.Attributes) && wanted.Grants.Equal(known.Grants) {
 		return known, nil
 	}
-	return s.ChangeUser(ctx, known.Project, known.ID, c, o)
+	return s.changeUser(ctx, known.Project, known.ID, c, granted, o)
 }

@@ -286,7 +286,7 @@ func TestUpsertTogetherOverlapping(t *testing.T) {
 			t.Errorf("two users were made: %v and %v", u.ID, users[0].ID)
 		}
 	}
-	all, err := w.Users(t.Context(), w.project, id.User{}, 100)
+	all, _, err := w.Users(t.Context(), directory.UserQuery{Project: w.project, Limit: 100})
 	if err != nil || len(all) != 1 || len(all[0].LoginIDs) != 2 || all[0].LoginIDs[0] != "common" {
 		t.Errorf("%+v, %v", all, err)
 	}

@@ -108,16 +108,16 @@ func TestListUsers(t *testing.T) {
 	for i := range 5 {
 		want = append(want, w.user(fmt.Sprint("login", i)).ID)
 	}
-	for after := (id.User{}); ; {
-		page, err := w.Users(t.Context(), w.project, after, 2)
+	for q := (directory.UserQuery{Project: w.project, Limit: 2}); ; {
+		page, next, err := w.Users(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(page) == 0 {
-			break
-		}
 		for _, u := range page {
-			got, after = append(got, u.ID), u.ID
+			got = append(got, u.ID)
+		}
+		if q.After = next; next.IsZero() {
+			break
 		}
 	}
 	if !slices.Equal(got, want) {

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/mail"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
-	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -27,19 +27,24 @@ const (
 
 // UserChange is what a caller says of a user. Members that are nil stay as they are.
 type UserChange struct {
-	LoginIDs *[]string
-	Name     *string
-	Email    *string
-	Phone    *string
-	Status   *Status
+	LoginIDs   *[]string
+	Name       *string
+	Email      *string
+	Phone      *string
+	Status     *Status
+	Attributes json.RawMessage // a JSON merge patch
+	GrantChange
 }
 
-// apply returns u with the change made, and every problem of the result.
-func (c UserChange) apply(u User) (User, error) {
-	var bad []fault.Field
-	refuse := func(pointer, detail string) {
-		bad = append(bad, fault.Field{Pointer: pointer, Code: "format", Detail: detail})
-	}
+// profile reports whether anything but grants is said.
+func (c UserChange) profile() bool {
+	return c.LoginIDs != nil || c.Name != nil || c.Email != nil || c.Phone != nil || c.Status != nil || c.Attributes != nil || c.none()
+}
+
+// apply returns u with the change made, but for grants; what is wrong with the result is
+// told in bad.
+func (c UserChange) apply(u User, bad *problems) User {
+	refuse := func(pointer, detail string) { bad.add(pointer, "format", "%s", detail) }
 	if c.LoginIDs != nil {
 		u.LoginIDs = slices.Clone(*c.LoginIDs)
 		checkLoginIDs(u.LoginIDs, refuse)
@@ -60,15 +65,14 @@ func (c UserChange) apply(u User) (User, error) {
 		}
 	}
 	if c.Status != nil {
-		if u.Status = *c.Status; u.Status != Enabled && u.Status != Disabled {
-			refuse("/status", "enabled or disabled is wanted.")
-		}
+		u.Status = *c.Status
+		checkStatus(bad, u.Status)
 	}
-	if len(bad) > 0 {
-		return u, fault.New(fault.Invalid, "The user can't be stored like this.").WithFields(bad...)
-	}
-	return u, nil
+	u.Attributes = mergeAttributes(u.Attributes, c.Attributes, "/attributes", bad)
+	return u
 }
+
+const badUser = "The user can't be stored like this."
 
 func checkLoginIDs(ids []string, refuse func(pointer, detail string)) {
 	if len(ids) == 0 || len(ids) > maxLoginIDs {
@@ -104,17 +108,31 @@ func phone(s string) bool {
 // CreateUser adds a user. Login ids are needed. A login id that another user has is
 // fault.Conflict.
 func (s *Service) CreateUser(ctx context.Context, p id.Project, c UserChange, o audit.Origin) (User, error) {
+	u, e, err := s.newUser(ctx, s.look(p), c, o)
+	if err != nil {
+		return User{}, err
+	}
+	return u, s.users.Insert(ctx, u, e)
+}
+
+// newUser returns a user who is to be added, and the event that says so.
+func (s *Service) newUser(ctx context.Context, l *lookup, c UserChange, o audit.Origin) (User, audit.Event, error) {
 	now := s.now()
 	if c.LoginIDs == nil {
 		c.LoginIDs = new([]string)
 	}
-	u := User{ID: id.NewUser(now), Project: p, Status: Enabled, CreatedAt: millis(now), UpdatedAt: millis(now)}
-	u, err := c.apply(u)
-	if err != nil {
-		return User{}, err
+	var bad problems
+	u := c.apply(User{ID: id.NewUser(now), Project: l.p, Status: Enabled, CreatedAt: millis(now), UpdatedAt: millis(now)}, &bad)
+	granted, err := l.grants(ctx, c.GrantChange, &bad)
+	if err == nil {
+		err = bad.refusal(badUser)
 	}
-	e := audit.New(p, now, audit.UserCreated, o).Of(id.Session{}, u.ID)
-	return u, s.users.Insert(ctx, u, e)
+	if err != nil {
+		return User{}, audit.Event{}, err
+	}
+	u.Grants = granted.to(Grants{}).tidy()
+	e := audit.New(l.p, now, audit.UserCreated, o).Of(id.Session{}, u.ID)
+	return u, grantEvent(e, Grants{}, u.Grants), nil
 }
 
 // User returns a user by id; fault.NotFound when the project has none such.
@@ -127,31 +145,65 @@ func (s *Service) UserByLogin(ctx context.Context, p id.Project, login string) (
 	return s.users.FindByLogin(ctx, p, login)
 }
 
-// Users lists users, ascending.
-func (s *Service) Users(ctx context.Context, p id.Project, after id.User, limit int) ([]User, error) {
-	return s.users.List(ctx, p, after, limit)
+// Users lists users as HolderStore.Search does.
+func (s *Service) Users(ctx context.Context, q UserQuery) ([]User, id.User, error) {
+	return s.holders.Search(ctx, q)
 }
 
 // ChangeUser changes a user. Disabling ends all of the user's sessions, in the same
 // transaction; enabling again doesn't bring them back.
 func (s *Service) ChangeUser(ctx context.Context, p id.Project, u id.User, c UserChange, o audit.Origin) (User, error) {
+	granted, err := s.checkChange(ctx, p, u, c)
+	if err != nil {
+		return User{}, err
+	}
+	return s.changeUser(ctx, p, u, c, granted, o)
+}
+
+func (s *Service) changeUser(ctx context.Context, p id.Project, u id.User, c UserChange, granted granting, o audit.Origin) (User, error) {
 	now := s.now()
 	return s.users.Change(ctx, p, u, func(old User) (User, []audit.Event, error) {
-		changed, err := c.apply(old)
-		if err != nil {
+		var bad problems
+		changed := c.apply(old, &bad)
+		if err := bad.refusal(badUser); err != nil {
 			return old, nil, err
 		}
-		changed.UpdatedAt = millis(now)
-		t := audit.UserUpdated
-		switch {
-		case old.Status != changed.Status && changed.Status == Disabled:
-			t = audit.UserDisabled
-			changed.Epoch++
-		case old.Status != changed.Status:
-			t = audit.UserEnabled
+		var events []audit.Event
+		if c.profile() {
+			changed.UpdatedAt = millis(now)
+			t := audit.UserUpdated
+			switch {
+			case old.Status != changed.Status && changed.Status == Disabled:
+				t = audit.UserDisabled
+				changed.Epoch++
+			case old.Status != changed.Status:
+				t = audit.UserEnabled
+			}
+			events = append(events, audit.New(p, now, t, o).Of(id.Session{}, u))
 		}
-		return changed, []audit.Event{audit.New(p, now, t, o).Of(id.Session{}, u)}, nil
+		changed, regranted := changed.granted(granted.to(old.Grants), now, o)
+		return changed, append(events, regranted...), nil
 	})
+}
+
+// checkChange finds what a change of grants names. When that is refused, what else is
+// wrong with the change is told with it; otherwise that is left to the transaction of the
+// change.
+func (s *Service) checkChange(ctx context.Context, p id.Project, u id.User, c UserChange) (granting, error) {
+	if c.none() {
+		return granting{}, nil
+	}
+	known, err := s.users.Find(ctx, p, u)
+	if err != nil {
+		return granting{}, err
+	}
+	var bad problems
+	c.apply(known, &bad)
+	granted, err := s.look(p).grants(ctx, c.GrantChange, &bad)
+	if err == nil {
+		err = bad.refusal(badUser)
+	}
+	return granted, err
 }
 
 // DeleteUser removes a user; the user's sessions are refused from then on.

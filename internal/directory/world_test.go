@@ -45,7 +45,10 @@ type world struct {
 // deps returns what the service of newWorld stands on, for tests that put something of
 // their own between.
 func (w *world) deps() directory.Deps {
-	return directory.Deps{Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Keys: w.store.ManagementKeys(), Now: w.clock.now}
+	return directory.Deps{
+		Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Batches: w.store.Batches(), Holders: w.store.Holders(), Tenants: w.store.Tenants(), Roles: w.store.Roles(),
+		Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(), Now: w.clock.now,
+	}
 }
 
 func newWorld(t *testing.T) *world {
@@ -146,10 +149,15 @@ func at(err error) string {
 func TestNewNeedsEverything(t *testing.T) {
 	whole := newWorld(t).deps()
 	for name, lacking := range map[string]func(*directory.Deps){
-		"projects": func(d *directory.Deps) { d.Projects = nil },
-		"users":    func(d *directory.Deps) { d.Users = nil },
-		"keys":     func(d *directory.Deps) { d.Keys = nil },
-		"clock":    func(d *directory.Deps) { d.Now = nil },
+		"projects":    func(d *directory.Deps) { d.Projects = nil },
+		"users":       func(d *directory.Deps) { d.Users = nil },
+		"batches":     func(d *directory.Deps) { d.Batches = nil },
+		"holders":     func(d *directory.Deps) { d.Holders = nil },
+		"tenants":     func(d *directory.Deps) { d.Tenants = nil },
+		"roles":       func(d *directory.Deps) { d.Roles = nil },
+		"permissions": func(d *directory.Deps) { d.Permissions = nil },
+		"keys":        func(d *directory.Deps) { d.Keys = nil },
+		"clock":       func(d *directory.Deps) { d.Now = nil },
 	} {
 		d := whole
 		if lacking(&d); func() error { _, err := directory.New(d); return err }() == nil {

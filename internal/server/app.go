@@ -43,7 +43,10 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 		known = ""
 	}
 	var err error
-	if a.Directory, err = directory.New(directory.Deps{Projects: st.Projects(), Lives: st.Lives(), Users: st.Users(), Keys: st.ManagementKeys(), Now: now, PublicURL: known}); err != nil {
+	if a.Directory, err = directory.New(directory.Deps{
+		Projects: st.Projects(), Lives: st.Lives(), Users: st.Users(), Batches: st.Batches(), Holders: st.Holders(), Tenants: st.Tenants(),
+		Roles: st.Roles(), Permissions: st.Permissions(), Keys: st.ManagementKeys(), Now: now, PublicURL: known,
+	}); err != nil {
 		return nil, err
 	}
 	if a.Sessions, err = session.New(session.Deps{Store: st.Sessions(), Bulk: st.Bulk(), Now: now}); err != nil {

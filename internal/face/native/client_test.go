@@ -84,6 +84,7 @@ func TestClientHasEveryOperation(t *testing.T) {
 	exerciseTokens(t, w, manager, user)
 	exerciseSessions(t, w, manager)
 	exerciseUsers(t, manager)
+	exerciseDirectory(t, manager)
 	exerciseProject(t, manager)
 	exerciseLife(t, w, manager) // at the end: the project is gone afterwards
 	for _, r := range w.face.Routes() {

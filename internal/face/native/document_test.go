@@ -112,7 +112,7 @@ func TestExamplesWork(t *testing.T) {
 		if r.ID == "createUser" {
 			w.ok(t, call{method: "DELETE", path: strings.TrimSuffix(c.path, "/users") + "/users/" + s.user.String(), bearer: s.key}, nil)
 		}
-		c.body = strings.NewReplacer("rt_…", c.bearer, "prj_…", s.project.String()).Replace(string(example))
+		c.body = strings.NewReplacer("rt_…", c.bearer, "prj_…", s.project.String(), "ten_01kkaj7vce4sb0m5r8t9wz2dxq", s.grants.tenant.String()).Replace(string(example))
 		w.ok(t, c, nil)
 	}
 	if n < 10 {

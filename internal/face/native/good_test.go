@@ -24,6 +24,15 @@ var bodies = map[string]string{
 	"changeSettings":      `{"sessionTokenTTL":"5m"}`,
 	"changeProject":       `{"name":"acme europe","status":"disabled"}`,
 	"deleteProject":       `{"confirm":"{project}"}`,
+	"setUserRoles":        `{"roles":["auditor"]}`,
+	"setMembership":       `{"roles":["auditor"]}`,
+	"batchUsers":          `{"create":[{"loginIds":["bob@example.com"]},{"name":"Nobody"}],"delete":["usr_unknown"]}`,
+	"createTenant":        `{"name":"Globex","attributes":{"plan":"free"}}`,
+	"changeTenant":        `{"name":"ACME Inc.","attributes":{"plan":"team"}}`,
+	"createRole":          `{"name":"clerk","description":"Writes invoices","permissions":["invoice:read"]}`,
+	"changeRole":          `{"permissions":[]}`,
+	"createPermission":    `{"name":"invoice:write","description":"Write invoices"}`,
+	"describePermission":  `{"description":"See invoices"}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions"],"networks":["192.0.2.0/24"]}`,
 }
 
@@ -51,7 +60,8 @@ func (w *world) goodAt(t testing.TB, s *site, r native.Route) call {
 		return w.goodAt(t, s, r)
 	}
 	fill := strings.NewReplacer("{project}", s.project.String(), "{sid}", set.Session.ID, "{user}", s.user.String(),
-		"{kid}", keys[0].ID.String(), "{key}", last.ID.String())
+		"{kid}", keys[0].ID.String(), "{key}", last.ID.String(),
+		"{tenant}", s.grants.tenant.String(), "{role}", s.grants.role.String(), "{permission}", s.grants.permission)
 	c := call{method: r.Method, path: fill.Replace(r.Pattern) + queries[r.ID], body: fill.Replace(bodies[r.ID])}
 	switch {
 	case r.Scope != "":

@@ -1,6 +1,7 @@
 package native_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -14,10 +15,11 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
-// list is any list.
+// list is any list, of what has an id or else a name.
 type anyList struct {
 	Items []struct {
-		ID string `json:"id"`
+		ID   string `json:"id"`
+		Name string `json:"name"`
 	}
 	NextPageToken string `json:"nextPageToken"`
 }
@@ -56,7 +58,7 @@ func (w *world) paged(t testing.TB, c call, size int) []string {
 			t.Fatalf("%s: %d entries", next.path, len(list.Items))
 		}
 		for _, item := range list.Items {
-			out = append(out, item.ID)
+			out = append(out, cmp.Or(item.ID, item.Name))
 		}
 		if token = list.NextPageToken; token == "" {
 			return out
@@ -93,6 +95,9 @@ func TestListsPage(t *testing.T) {
 		token = w.signIn(t, w.site).SessionToken
 		w.newUser(t, w.project, fmt.Sprintf("user%d@example.com", i))
 		w.makeKey(t, w.key, fmt.Sprintf(`{"name":"key %d"}`, i))
+		for _, kind := range []string{"tenants", "roles", "permissions"} {
+			w.ok(t, w.manage("POST", "/"+kind, fmt.Sprintf(`{"name":"one %d"}`, i)), nil)
+		}
 	}
 	for id, c := range w.lists(t, token) {
 		all := w.paged(t, c, 200)
@@ -137,7 +142,11 @@ func TestListsRefuseForgedPages(t *testing.T) {
 		}
 		// A well-formed place that no list returned, or another one did, is a place all
 		// the same: nothing that isn't the caller's to see follows it.
-		c.path = withQuery(c.path, "pageToken="+real)
+		place := real
+		if name == "listPermissions" {
+			place = wire.EncodePage([]byte("name:zzz")) // the only list that isn't by id
+		}
+		c.path = withQuery(c.path, "pageToken="+place)
 		var list anyList
 		w.ok(t, c, &list)
 		for _, size := range []string{"0", "201", "-1", "1.5", "many", ""} {

@@ -170,6 +170,8 @@ const (
 	tagDiscovery  = "Discovery"
 	tagSessions   = "Sessions"
 	tagUsers      = "Users"
+	tagTenants    = "Tenants"
+	tagRoles      = "Roles"
 	tagSettings   = "Settings"
 	tagKeys       = "Signing keys"
 	tagEvents     = "Events"
@@ -182,7 +184,8 @@ func (f *Face) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
 		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
-		f.userRoutes(), f.projectRoutes(), f.settingsRoutes(), f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
+		f.userRoutes(), f.grantRoutes(), f.batchRoutes(), f.tenantRoutes(), f.roleRoutes(), f.permissionRoutes(), f.projectRoutes(), f.settingsRoutes(),
+		f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
 	} {
 		all = append(all, part...)
 	}

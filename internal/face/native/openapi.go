@@ -42,7 +42,9 @@ var tagAbout = []struct{ name, about string }{
 	{tagDiscovery, "Keys and metadata for those who verify tokens. Public."},
 	{tagRevocations, "What those who verify tokens by themselves have to know beside the keys: which tokens are not to be believed any more although they haven't expired."},
 	{tagSessions, "Sign users in, look at sessions, end them. For applications."},
-	{tagUsers, "Who can have sessions."},
+	{tagUsers, "Who can have sessions, and what they are granted: roles in the project, and memberships in tenants with roles there."},
+	{tagTenants, "The customer organisations of the application, of which users are members."},
+	{tagRoles, "What users can be granted: roles, which are named lists of permissions, and the catalogue of permissions."},
 	{tagSettings, "What the project decides."},
 	{tagKeys, "The keys that sign tokens, and their life cycle."},
 	{tagEvents, "The audit log."},
@@ -50,11 +52,14 @@ var tagAbout = []struct{ name, about string }{
 }
 
 var pathAbout = map[string]struct{ about, example string }{
-	"project": {"The project's id.", "prj_01kkaj7v9w7q5c0v8m3nf2s4hd"},
-	"sid":     {"The session's id.", "ses_01kkaj7vbn3yk2m6t9qdh0x5rw"},
-	"user":    {"The user's id.", "usr_01kkaj7vc8fz4ge1p7s2w6vbnj"},
-	"key":     {"The management key's id. Not its secret.", "mk_01kkaj7vd1hn8rc5j0xt3zqey9"},
-	"kid":     {"The signing key's id: the kid of its JWK.", "key_01kkaj7vdq6bm9sa2w4fy8tkcp"},
+	"project":    {"The project's id.", "prj_01kkaj7v9w7q5c0v8m3nf2s4hd"},
+	"sid":        {"The session's id.", "ses_01kkaj7vbn3yk2m6t9qdh0x5rw"},
+	"user":       {"The user's id.", "usr_01kkaj7vc8fz4ge1p7s2w6vbnj"},
+	"tenant":     {"The tenant's id.", "ten_01kkaj7vce4sb0m5r8t9wz2dxq"},
+	"role":       {"The role's id.", "role_01kkaj7vcr7gd3c1n6v0p4jhey"},
+	"permission": {"The permission's name, percent-encoded.", "invoice:read"},
+	"key":        {"The management key's id. Not its secret.", "mk_01kkaj7vd1hn8rc5j0xt3zqey9"},
+	"kid":        {"The signing key's id: the kid of its JWK.", "key_01kkaj7vdq6bm9sa2w4fy8tkcp"},
 }
 
 // describe makes the OpenAPI document of the routes, and the page for people from it.
@@ -210,8 +215,12 @@ func (r Route) pathParameters(op *openapi31.Operation) error {
 		if !known {
 			return fmt.Errorf("the path parameter %s has no description", m[1])
 		}
+		longest := 31
+		if m[1] == "permission" {
+			longest = 60 // a name, not an identifier
+		}
 		p := (&openapi31.Parameter{}).WithName(m[1]).WithIn(openapi31.ParameterInPath).WithRequired(true).
-			WithDescription(about.about).WithSchema(map[string]any{"type": "string", "maxLength": 31}).WithExample(about.example)
+			WithDescription(about.about).WithSchema(map[string]any{"type": "string", "maxLength": longest}).WithExample(about.example)
 		op.Parameters = append(op.Parameters, p.ToParameterOrRef())
 	}
 	return nil

@@ -65,13 +65,6 @@ func renderTrace(s session.Found) latchkey.Trace {
 	return t
 }
 
-func renderUser(u directory.User) latchkey.User {
-	return latchkey.User{
-		ID: u.ID.String(), LoginIDs: list(u.LoginIDs), Name: u.Name, Email: u.Email, Phone: u.Phone, Status: string(u.Status),
-		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
-	}
-}
-
 func renderKey(k key.Key) latchkey.SigningKey {
 	out := latchkey.SigningKey{
 		ID: k.ID.String(), Algorithm: string(k.Algorithm), State: string(k.State), CreatedAt: k.CreatedAt,

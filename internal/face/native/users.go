@@ -16,7 +16,9 @@ import (
 )
 
 func signInChange(b latchkey.SignInUser) directory.UserChange {
-	return directory.UserChange{LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone}
+	return directory.UserChange{
+		LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone, Attributes: b.Attributes, GrantChange: grantChange(b.Roles, b.Tenants),
+	}
 }
 
 type userQuery struct {
@@ -35,8 +37,10 @@ func (f *Face) userRoutes() []Route {
 		},
 		{
 			Method: "GET", Pattern: "/v1/projects/{project}/users", ID: "listUsers", Tag: tagUsers, Scope: scope,
-			Summary: "List users, or find one by login id", Query: userQuery{}, Answer: latchkey.UserList{},
-			serve: f.managed(scope, f.listUsers),
+			Summary: "List users, search among them, or find one by login id",
+			About: "Oldest first. With filters, the server looks at a bounded number of users for each page: one may hold fewer than pageSize, even none, " +
+				"while there is a nextPageToken; the list ends where that is absent.",
+			Query: userQuery{}, Answer: latchkey.UserList{}, serve: f.managed(scope, f.listUsers),
 		},
 		{
 			Method: "GET", Pattern: one, ID: "getUser", Tag: tagUsers, Scope: scope,
@@ -64,7 +68,31 @@ func pathUser(r *http.Request) (id.User, error) {
 }
 
 func userChange(b latchkey.UserRequest) directory.UserChange {
-	return directory.UserChange{LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone, Status: (*directory.Status)(b.Status)}
+	return directory.UserChange{
+		LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone, Status: (*directory.Status)(b.Status), Attributes: b.Attributes,
+		GrantChange: grantChange(b.Roles, b.Tenants),
+	}
+}
+
+func grantChange(roles *[]string, tenants *[]latchkey.MembershipRequest) directory.GrantChange {
+	out := directory.GrantChange{Roles: roles}
+	if tenants != nil {
+		places := make([]directory.MembershipChange, len(*tenants))
+		for i, m := range *tenants {
+			places[i] = directory.MembershipChange(m)
+		}
+		out.Tenants = &places
+	}
+	return out
+}
+
+// answerUser answers with one user.
+func (f *Face) answerUser(w http.ResponseWriter, r *http.Request, status int, u directory.User) error {
+	users, err := f.renderUsers(r.Context(), u.Project, u)
+	if err != nil {
+		return err
+	}
+	return wire.JSON(w, status, users[0])
 }
 
 func (f *Face) createUser(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -76,7 +104,7 @@ func (f *Face) createUser(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
-	return wire.JSON(w, http.StatusCreated, renderUser(u))
+	return f.answerUser(w, r, http.StatusCreated, u)
 }
 
 func (f *Face) listUsers(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -84,33 +112,66 @@ func (f *Face) listUsers(w http.ResponseWriter, r *http.Request, c caller) error
 	if err := wire.Query(r, &q); err != nil {
 		return err
 	}
-	out := latchkey.UserList{Users: []latchkey.User{}}
+	var found []directory.User
+	var next id.User
+	var err error
 	if q.LoginID != "" {
-		u, err := f.d.Directory.UserByLogin(r.Context(), c.project, q.LoginID)
-		if err == nil {
-			out.Users = append(out.Users, renderUser(u))
-		} else if fault.KindOf(err) != fault.NotFound {
-			return err
-		}
-		return wire.JSON(w, http.StatusOK, out)
+		found, err = f.userByLogin(r.Context(), c.project, q.UserFilter)
+	} else {
+		found, next, err = f.searchUsers(r.Context(), c.project, q)
 	}
-	var after id.User
-	if err := cursor(q.Page, after[:]); err != nil {
-		return err
-	}
-	users, err := f.d.Directory.Users(r.Context(), c.project, after, q.Size+1)
 	if err != nil {
 		return err
 	}
-	for i, u := range users {
-		if i == q.Size {
-			last := users[i-1].ID
-			out.NextPageToken = wire.EncodePage(last[:])
-			break
-		}
-		out.Users = append(out.Users, renderUser(u))
+	out := latchkey.UserList{}
+	if out.Users, err = f.renderUsers(r.Context(), c.project, found...); err != nil {
+		return err
+	}
+	if !next.IsZero() {
+		out.NextPageToken = wire.EncodePage(next[:])
 	}
 	return wire.JSON(w, http.StatusOK, out)
+}
+
+func (f *Face) userByLogin(ctx context.Context, p id.Project, q latchkey.UserFilter) ([]directory.User, error) {
+	if q != (latchkey.UserFilter{LoginID: q.LoginID}) {
+		return nil, fault.New(fault.Invalid, "The filter can't be read.").WithFields(
+			fault.Field{Pointer: "?loginId", Code: "contradiction", Detail: "A login id stands alone; leave it out, or the other filters."})
+	}
+	u, err := f.d.Directory.UserByLogin(ctx, p, q.LoginID)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	return []directory.User{u}, err
+}
+
+func (f *Face) searchUsers(ctx context.Context, p id.Project, q userQuery) ([]directory.User, id.User, error) {
+	out := directory.UserQuery{
+		Project: p, Text: q.UserFilter.Query, Status: directory.Status(q.Status), CreatedFrom: q.CreatedFrom, CreatedTo: q.CreatedTo, Limit: q.Size,
+	}
+	if err := cursor(q.Page, out.After[:]); err != nil {
+		return nil, id.User{}, err
+	}
+	var bad []fault.Field
+	var err error
+	if q.Tenant != "" {
+		if out.Tenant, err = id.ParseTenant(q.Tenant); err != nil {
+			bad = append(bad, fault.Field{Pointer: "?tenant", Code: "format", Detail: "A tenant id (ten_…) is wanted."})
+		}
+	}
+	if q.Role != "" {
+		var known bool
+		if out.Role, known, err = f.d.Directory.RoleAt(ctx, p, out.Tenant, q.Role); err != nil {
+			return nil, id.User{}, err
+		}
+		if !known {
+			bad = append(bad, fault.Field{Pointer: "?role", Code: "unknown", Detail: "There is no such role here; the id (role_…) or the name of one is wanted."})
+		}
+	}
+	if len(bad) > 0 {
+		return nil, id.User{}, fault.New(fault.Invalid, "The filter can't be read.").WithFields(bad...)
+	}
+	return f.d.Directory.Users(ctx, out)
 }
 
 // cursor reads the identifier in a page token into at, if there is one.
@@ -135,7 +196,7 @@ func (f *Face) getUser(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
-	return wire.JSON(w, http.StatusOK, renderUser(u))
+	return f.answerUser(w, r, http.StatusOK, u)
 }
 
 func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -151,7 +212,7 @@ func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
-	return wire.JSON(w, http.StatusOK, renderUser(u))
+	return f.answerUser(w, r, http.StatusOK, u)
 }
 
 func (f *Face) deleteUser(w http.ResponseWriter, r *http.Request, c caller) error {

@@ -56,6 +56,7 @@ type site struct {
 	project id.Project
 	key     string
 	user    id.User
+	grants  grants
 }
 
 // document is read once: it is the same in every world and takes long to make.
@@ -74,8 +75,10 @@ func newWorld(t testing.TB) *world {
 	projects, signing, users := tappedProjects{store.Projects(), w.tap}, tappedKeys{store.Keys(), w.tap}, tappedUsers{store.Users(), w.tap}
 	sessions := tappedSessions{store.Sessions(), w.tap}
 	w.directory, err = directory.New(directory.Deps{
-		Projects: projects, Lives: tappedLives{store.Lives(), w.tap}, Users: users, Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, Now: w.clock.Now,
-		PublicURL: publicURL,
+		Projects: projects, Lives: tappedLives{store.Lives(), w.tap}, Users: users, Batches: tappedBatches{store.Batches(), w.tap},
+		Holders: tappedHolders{store.Holders(), w.tap}, Tenants: tappedTenants{store.Tenants(), w.tap},
+		Roles: tappedRoles{store.Roles(), w.tap}, Permissions: tappedPermissions{store.Permissions(), w.tap},
+		Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, Now: w.clock.Now, PublicURL: publicURL,
 	})
 	must(t, err)
 	w.keys, err = key.New(key.Deps{Store: signing, Master: master, Terms: w.terms, Now: w.clock.Now})
@@ -126,7 +129,8 @@ func (w *world) newSite(t testing.TB, master *secret.Ring) *site {
 	must(t, err)
 	s := &site{project: p.ID}
 	s.key = w.newKey(t, p.ID, directory.NewKey{Name: "everything", Kind: secret.Management})
-	s.user = w.newUser(t, p.ID, "alice@example.com")
+	s.grants = w.newGrants(t, s.project)
+	s.user = s.grants.member(t, w, "alice@example.com")
 	return s
 }
 

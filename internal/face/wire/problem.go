@@ -116,6 +116,20 @@ func (p Problems) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	return info.Status
 }
 
+// Item says why one item of a request was refused that did others: what WriteError says of
+// err. unknown is true when nobody but the log learns more of it.
+func Item(err error) (problem latchkey.ItemProblem, unknown bool) {
+	refusal := classify(hide(err))
+	problem = latchkey.ItemProblem{Code: Info(refusal.Kind).Code, Detail: sentence(refusal.Detail)}
+	for _, f := range refusal.Fields {
+		problem.Errors = append(problem.Errors, latchkey.FieldError{Pointer: f.Pointer, Code: f.Code, Detail: sentence(f.Detail)})
+	}
+	if refusal.Kind == fault.Internal {
+		problem.Errors, problem.Detail = nil, "Something went wrong on our side."
+	}
+	return problem, refusal.Kind == fault.Internal
+}
+
 func (p Problems) page(code latchkey.Code) string {
 	base := p.DocsBase
 	if base == "" {

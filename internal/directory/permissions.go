@@ -1,0 +1,45 @@
+package directory
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/id"
+)
+
+const badPermission = "The permission can't be stored like this."
+
+// CreatePermission adds a permission to the catalogue. A name that is taken, and a full
+// catalogue, is fault.Conflict.
+func (s *Service) CreatePermission(ctx context.Context, p id.Project, name, description string, o audit.Origin) (Permission, error) {
+	now := s.now()
+	var bad problems
+	checkWord(&bad, "/name", name)
+	checkDescription(&bad, description)
+	if err := bad.refusal(badPermission); err != nil {
+		return Permission{}, err
+	}
+	made := Permission{Project: p, Name: name, Description: description, CreatedAt: millis(now)}
+	return made, s.permissions.Insert(ctx, made, audit.New(p, now, audit.PermissionCreated, o).With("name", name))
+}
+
+// Permissions lists permissions by name, ascending.
+func (s *Service) Permissions(ctx context.Context, p id.Project, after string, limit int) ([]Permission, error) {
+	return s.permissions.List(ctx, p, after, limit)
+}
+
+// DescribePermission replaces the description of a permission. The name is what programs
+// go by, and stays.
+func (s *Service) DescribePermission(ctx context.Context, p id.Project, name, description string, o audit.Origin) (Permission, error) {
+	var bad problems
+	checkDescription(&bad, description)
+	if err := bad.refusal(badPermission); err != nil {
+		return Permission{}, err
+	}
+	return s.permissions.Describe(ctx, p, name, description, audit.New(p, s.now(), audit.PermissionUpdated, o).With("name", name))
+}
+
+// DeletePermission removes a permission, also from every role that has it.
+func (s *Service) DeletePermission(ctx context.Context, p id.Project, name string, o audit.Origin) error {
+	return s.permissions.Delete(ctx, p, name, audit.New(p, s.now(), audit.PermissionDeleted, o).With("name", name))
+}
