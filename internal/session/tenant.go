@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -76,4 +77,9 @@ func (r Row) moved(u Subject, m Move, v Verdict, p policy.Policy, now time.Time)
 // NoTenant is the refusal of a tenant that isn't there, that is disabled, or that the user
 // isn't a member of. It is the same for all three: a user mustn't learn which customers
 // there are.
-func NoTenant() error { return fault.New(fault.NotFound, "You are not in such a tenant.") }
+func NoTenant() error {
+	return fault.Wrap(fault.NotFound, ErrNoTenant, "You are not in such a tenant.")
+}
+
+// ErrNoTenant is the cause of NoTenant, which tells it from that of an unknown session.
+var ErrNoTenant = errors.New("no tenant of the user")

@@ -52,7 +52,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-var random = regexp.MustCompile(`\b(prj|usr|ses|key)_[0-9a-z]{26}\b|"(?:rid|prt|jti)": "[\w-]{16}"`)
+var random = regexp.MustCompile(`\b(prj|usr|ses|key|ten)_[0-9a-z]{26}\b|"(?:rid|prt|jti)": "[\w-]{16}"`)
 
 func golden(t *testing.T, name string, header, claims json.RawMessage) {
 	t.Helper()

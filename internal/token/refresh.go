@@ -102,7 +102,7 @@ func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Cre
 			}
 			continue
 		}
-		if fault.KindOf(err) == fault.NotFound {
+		if fault.KindOf(err) == fault.NotFound && !errors.Is(err, session.ErrNoTenant) {
 			return decision{}, s.gone(c)
 		}
 		if err != nil {

@@ -111,7 +111,7 @@ func (s *Service) signIn(ctx context.Context, p *project, in SignIn) (Set, error
 	}
 	set.Flagged = flagged
 	row, err := s.d.Sessions.Insert(ctx, b.row, p.Version, in.admission(b.policy), in.events(b.row, flagged)...)
-	if fault.KindOf(err) == fault.NotFound && in.Tenant.IsZero() && !b.row.Tenant.IsZero() {
+	if errors.Is(err, session.ErrNoTenant) && in.Tenant.IsZero() {
 		return Set{}, errAgain
 	}
 	if err != nil {
