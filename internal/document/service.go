@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -19,9 +20,8 @@ type Deps struct {
 	Store Store
 
 	// Check refuses a document that can't be used, or whose claims don't fit into the
-	// tokens of a sample (JSON, as the API takes it; nil for a built-in one) or of the
-	// sessions that there are. Pointers in its errors begin with /document or /sample.
-	Check func(ctx context.Context, p id.Project, k Kind, document, sample json.RawMessage) error
+	// tokens of a sample (nil for a built-in one) or of the sessions that there are. Pointers in its errors begin with /document or /sample.
+	Check func(ctx context.Context, p id.Project, k Kind, document json.RawMessage, sample *latchkey.TemplateSample) error
 
 	Now func() time.Time
 }
@@ -42,7 +42,7 @@ type Draft struct {
 	Document json.RawMessage
 	Percent  int // 0 to 100: of the sessions that get it
 	Comment  string
-	Sample   json.RawMessage // see Deps.Check
+	Sample   *latchkey.TemplateSample // see Deps.Check
 }
 
 // Find returns the state of a kind and the versions that are in use, newest first;

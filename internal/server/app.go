@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/policy"
@@ -28,6 +29,7 @@ type App struct {
 	Sessions  *session.Service
 	Keys      *key.Service
 	Tokens    *token.Service
+	Documents *document.Service
 	Now       func() time.Time
 }
 
@@ -60,6 +62,10 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 		Bulk: st.Bulk(), Documents: st.Documents(), Events: st.Events(),
 		Master: master, PublicURL: publicURL, Now: now,
 	})
+	if err != nil {
+		return nil, err
+	}
+	a.Documents, err = document.New(document.Deps{Store: st.Documents(), Check: a.Tokens.CheckDocument, Now: now})
 	return a, err
 }
 

@@ -74,7 +74,7 @@ func New(d Deps) (*Server, error) {
 		return nil, err
 	}
 	api, err := native.New(native.Deps{
-		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Events: d.App.Store.Events(),
+		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Documents: d.App.Documents, Events: d.App.Store.Events(),
 		Limiter: authentic, Junk: junk, Counter: counter{d.Metrics}, Revocations: s.feed, FeedMeter: d.Metrics, Draining: s.closing, Proxies: d.Config.TrustedProxies, Edge: s.edge,
 		PublicURL: d.PublicURL, Version: d.Version, Now: d.App.Now,
 	})

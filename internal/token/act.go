@@ -24,14 +24,25 @@ func (p *project) act(b bearer) (session.Row, []failed, error) {
 	if document.actions == nil {
 		return row, nil, nil
 	}
-	out := document.actions.Evaluate(p.input(bearer{row, b.holder, b.policy}, row.RotatedAt))
+	with := b
+	with.row = row
+	out := document.actions.Evaluate(p.input(with, row.RotatedAt))
 	failures := document.failed(out.Failures)
 	if err := refusal(out); err != nil {
 		return b.row, failures, err
 	}
+	row, err := acted(row, out)
+	if err != nil {
+		return b.row, failures, err
+	}
+	return row, failures, nil
+}
+
+// acted returns a row with what sign-in actions have decided.
+func acted(row session.Row, out template.Outcome) (session.Row, error) {
 	var err error
 	if row.Claims, err = claim.Merge(row.Claims, out.Claims, "/claims", true); err != nil {
-		return b.row, failures, err
+		return row, err
 	}
 	row.Acted.Claims = names(out.Claims)
 	for _, a := range out.Audience {
@@ -40,7 +51,7 @@ func (p *project) act(b bearer) (session.Row, []failed, error) {
 			row.Acted.Audience = append(row.Acted.Audience, a)
 		}
 	}
-	return shorten(row, out), failures, nil
+	return shorten(row, out), nil
 }
 
 // refusal is what somebody is told whom the actions don't let in.

@@ -13,8 +13,9 @@ import (
 // minted for it.
 type bearer struct {
 	row    session.Row
-	holder directory.Holder // zero: nothing is granted to the user, and nothing else of them asked for
-	policy policy.Policy    // of the project and the user's tenants
+	holder directory.Holder         // zero: nothing is granted to the user, and nothing else of them asked for
+	policy policy.Policy            // of the project and the user's tenants
+	may    *directory.Authorization // instead of what the holder's grants lead to; nil: those
 }
 
 // bearer returns a session with its user, who is looked up only if tokens show them.
@@ -30,10 +31,13 @@ func (s *Service) bearer(ctx context.Context, p *project, row session.Row, grant
 }
 
 func (p *project) bearer(row session.Row, h directory.Holder) bearer {
-	return bearer{row, h, p.rules.For(h.User.Tenants())}
+	return bearer{row: row, holder: h, policy: p.rules.For(h.User.Tenants())}
 }
 
 // authorization is what the user may do.
 func (b bearer) authorization() directory.Authorization {
+	if b.may != nil {
+		return *b.may
+	}
 	return b.holder.Authorize(b.holder.User.Grants)
 }

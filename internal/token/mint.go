@@ -53,14 +53,7 @@ func (p *project) mint(b bearer, m moment) (Set, error) {
 
 func (p *project) mintShaped(b bearer, m moment, shape shape) (Set, error) {
 	row := b.row
-	set := Set{Row: row, Rule: m.rule, At: m.at, RefreshExpiresAt: p.refreshExpiry(row)}
-	// Tokens never outlive the session, nor a step-up that they tell of. Whole seconds,
-	// as the claim has them.
-	expires := earlier(m.at.Add(b.policy.SessionTokenTTL), row.RunsOut(b.policy))
-	if row.SteppedUp(m.at) {
-		expires = earlier(expires, row.StepUpUntil)
-	}
-	set.SessionExpiresAt = expires.Truncate(time.Second)
+	set := p.outline(b, m)
 	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, m, set, shape))
 	if err != nil {
 		return Set{}, tooLarge("session token", err, row)
@@ -72,6 +65,20 @@ func (p *project) mintShaped(b bearer, m moment, shape shape) (Set, error) {
 		}
 	}
 	return set, p.fit(set)
+}
+
+// outline is a set before there are tokens in it.
+func (p *project) outline(b bearer, m moment) Set {
+	row := b.row
+	set := Set{Row: row, Rule: m.rule, At: m.at, RefreshExpiresAt: p.refreshExpiry(row)}
+	// Tokens never outlive the session, nor a step-up that they tell of. Whole seconds,
+	// as the claim has them.
+	expires := earlier(m.at.Add(b.policy.SessionTokenTTL), row.RunsOut(b.policy))
+	if row.SteppedUp(m.at) {
+		expires = earlier(expires, row.StepUpUntil)
+	}
+	set.SessionExpiresAt = expires.Truncate(time.Second)
+	return set
 }
 
 // fit refuses tokens that a client couldn't keep or send.

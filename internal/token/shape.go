@@ -29,7 +29,12 @@ func (p *project) describes() bool { return p.documents.asks(document.User) }
 
 // shape returns what a token that is minted at at shows of its user.
 func (p *project) shape(b bearer, at time.Time) shape {
-	s := shape{authorization: b.authorization(), document: p.documents.of(document.User, b.row.ID.String())}
+	return p.shapedBy(p.documents.of(document.User, b.row.ID.String()), b, at)
+}
+
+// shapedBy is shape with a template that needn't be the session's.
+func (p *project) shapedBy(c compiled, b bearer, at time.Time) shape {
+	s := shape{authorization: b.authorization(), document: c}
 	if s.document.template == nil {
 		return s
 	}

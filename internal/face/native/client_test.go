@@ -86,6 +86,7 @@ func TestClientHasEveryOperation(t *testing.T) {
 	exerciseUsers(t, manager)
 	exerciseDirectory(t, manager)
 	exerciseProject(t, manager)
+	exerciseTemplates(t, w, manager)
 	exerciseLife(t, w, manager) // at the end: the project is gone afterwards
 	for _, r := range w.face.Routes() {
 		if r.Tag == "Discovery" || elsewhere[r.ID] != "" {

@@ -24,6 +24,9 @@ var examples = map[string]string{
 	"changeSettings":      `{"sessionTokenTTL":"5m","idleTimeout":"7d","onLimit":null}`,
 	"changeProject":       `{"status":"disabled"}`,
 	"deleteProject":       `{"confirm":"prj_…"}`,
+	"saveTemplate":        `{"document":{"claims":{"plan":"{{ tenant.attributes.plan }}"}},"percent":10}`,
+	"rollOutTemplate":     `{"percent":50}`,
+	"previewTemplate":     `{"document":{"claims":{"plan":"{{ tenant.attributes.plan }}"}}}`,
 	"rotateKey":           `{"immediate":false}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions","events"],"networks":["192.0.2.0/24"]}`,
 }

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	documents "github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/face/native"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -33,6 +35,9 @@ var bodies = map[string]string{
 	"changeRole":          `{"permissions":[]}`,
 	"createPermission":    `{"name":"invoice:write","description":"Write invoices"}`,
 	"describePermission":  `{"description":"See invoices"}`,
+	"saveTemplate":        `{"document":{"claims":{"plan":"{{ tenant.attributes.plan }}","hello":"Hi {{ user.name }}"}},"percent":10,"comment":"plans"}`,
+	"rollOutTemplate":     `{"percent":50}`,
+	"previewTemplate":     `{"document":{"claims":{"hello":"Hi {{ user.name }}"}},"session":"{sid}"}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions"],"networks":["192.0.2.0/24"]}`,
 }
 
@@ -59,8 +64,11 @@ func (w *world) goodAt(t testing.TB, s *site, r native.Route) call {
 		w.newKey(t, s.project, directory.NewKey{Name: "spare", Kind: secret.Management})
 		return w.goodAt(t, s, r)
 	}
+	if strings.Contains(r.Pattern, "{kind}") {
+		w.shelve(t, s.project)
+	}
 	fill := strings.NewReplacer("{project}", s.project.String(), "{sid}", set.Session.ID, "{user}", s.user.String(),
-		"{kid}", keys[0].ID.String(), "{key}", last.ID.String(),
+		"{kind}", "user", "{version}", "1", "{kid}", keys[0].ID.String(), "{key}", last.ID.String(),
 		"{tenant}", s.grants.tenant.String(), "{role}", s.grants.role.String(), "{permission}", s.grants.permission)
 	c := call{method: r.Method, path: fill.Replace(r.Pattern) + queries[r.ID], body: fill.Replace(bodies[r.ID])}
 	switch {
@@ -93,4 +101,16 @@ func (w *world) manage(method, path, body string) call {
 // end calls an end-user endpoint of the world's project.
 func (w *world) end(method, path, token string) call {
 	return call{method: method, path: "/" + w.project.String() + path, bearer: token}
+}
+
+// shelve gives a project a template, and a candidate for it, unless it has them.
+func (w *world) shelve(t testing.TB, p id.Project) {
+	t.Helper()
+	for i, doc := range []string{`{"claims":{"hello":"Hello {{ user.name }}"}}`, `{"claims":{"hello":"Hi {{ user.name }}"}}`} {
+		if _, err := w.papers.Version(t.Context(), p, documents.User, i+1); err == nil {
+			continue
+		}
+		_, _, err := w.papers.Save(t.Context(), p, documents.User, documents.Draft{Document: []byte(doc), Percent: 100 - 90*i}, audit.Origin{Actor: audit.CLI})
+		must(t, err)
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/key"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
@@ -51,6 +52,7 @@ type Deps struct {
 	Sessions  *session.Service
 	Directory *directory.Service
 	Keys      *key.Service
+	Documents *document.Service
 	Events    audit.Store
 	// Revocations is the revocation feed; its subscribers are let go when Draining is
 	// closed.
@@ -79,7 +81,7 @@ type Face struct {
 
 // New returns a Face. All members of d but Edge and Proxies are needed.
 func New(d Deps) (*Face, error) {
-	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Events == nil || d.Revocations == nil || d.FeedMeter == nil ||
+	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Documents == nil || d.Events == nil || d.Revocations == nil || d.FeedMeter == nil ||
 		d.Limiter == nil || d.Junk == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
 		return nil, errors.New("native: a dependency is missing")
 	}
@@ -174,6 +176,7 @@ const (
 	tagRoles      = "Roles"
 	tagSettings   = "Settings"
 	tagKeys       = "Signing keys"
+	tagTemplates  = "Templates"
 	tagEvents     = "Events"
 	tagManagement = "Management keys"
 	// tagRevocations is what verifiers follow.
@@ -184,7 +187,7 @@ func (f *Face) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
 		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
-		f.userRoutes(), f.grantRoutes(), f.batchRoutes(), f.tenantRoutes(), f.roleRoutes(), f.permissionRoutes(), f.projectRoutes(), f.settingsRoutes(),
+		f.userRoutes(), f.grantRoutes(), f.batchRoutes(), f.tenantRoutes(), f.roleRoutes(), f.permissionRoutes(), f.projectRoutes(), f.settingsRoutes(), f.templateRoutes(),
 		f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
 	} {
 		all = append(all, part...)

@@ -48,6 +48,7 @@ var tagAbout = []struct{ name, about string }{
 	{tagSettings, "What the project decides."},
 	{tagKeys, "The keys that sign tokens, and their life cycle."},
 	{tagEvents, "The audit log."},
+	{tagTemplates, "What session tokens carry of the project's own, and what is asked of a sign-in: documents with expressions, in versions."},
 	{tagManagement, "The credentials of applications."},
 }
 
@@ -60,6 +61,8 @@ var pathAbout = map[string]struct{ about, example string }{
 	"permission": {"The permission's name, percent-encoded.", "invoice:read"},
 	"key":        {"The management key's id. Not its secret.", "mk_01kkaj7vd1hn8rc5j0xt3zqey9"},
 	"kid":        {"The signing key's id: the kid of its JWK.", "key_01kkaj7vdq6bm9sa2w4fy8tkcp"},
+	"kind":       {"user or accessKey, for templates; signIn, for sign-in actions.", "user"},
+	"version":    {"The number of a version.", "3"},
 }
 
 // describe makes the OpenAPI document of the routes, and the page for people from it.

@@ -11,8 +11,8 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 )
 
-// document is what the page shows of the OpenAPI document.
-type document struct {
+// specification is what the page shows of the OpenAPI document.
+type specification struct {
 	Info struct {
 		Title, Version, Description string
 	}
@@ -79,7 +79,7 @@ type refusals struct {
 // newReference reads the document again, so that people and programs are told the same.
 // The routes say in which order: the document's objects have none.
 func newReference(spec []byte, order []Route) (reference, error) {
-	var d document
+	var d specification
 	if err := json.Unmarshal(spec, &d); err != nil {
 		return reference{}, fmt.Errorf("native: reading the OpenAPI document: %w", err)
 	}
@@ -102,7 +102,7 @@ func newReference(spec []byte, order []Route) (reference, error) {
 	return page, nil
 }
 
-func (d document) entry(r Route, server string) entry {
+func (d specification) entry(r Route, server string) entry {
 	op := d.Paths[r.Pattern][strings.ToLower(r.Method)]
 	e := entry{
 		ID: r.ID, Method: r.Method, Path: r.Pattern, Summary: op.Summary, About: op.Description,

@@ -33,7 +33,7 @@ func (f *Face) sessionRoutes() []Route {
 			Summary: "Sign a user in: the application has authenticated them",
 			About:   "Tokens that the project delivers by cookie are in setCookie, to be forwarded to the browser, and not in the answer.",
 			Body:    latchkey.SignInRequest{}, Answer: latchkey.TokenSet{},
-			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict},
+			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict, latchkey.CodeSignInDenied, latchkey.CodeInsufficient},
 			Lints: true, serve: f.managed(scope, f.signIn),
 		},
 		{

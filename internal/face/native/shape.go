@@ -60,7 +60,7 @@ type member struct {
 type term struct{ Text, Link string }
 
 // shape shows the one media type of a body or answer, with the members of its type.
-func (d document) shape(label string, c map[string]content) shape {
+func (d specification) shape(label string, c map[string]content) shape {
 	s := shape{Label: label}
 	for media, content := range c {
 		s.Media, s.Kind = media, content.Schema.kind()
@@ -69,7 +69,7 @@ func (d document) shape(label string, c map[string]content) shape {
 	return s
 }
 
-func (d document) named(name string) shape {
+func (d specification) named(name string) shape {
 	s := d.Components.Schemas[name]
 	out := shape{Label: name, Members: s.members()}
 	if len(out.Members) == 0 {
@@ -78,7 +78,7 @@ func (d document) named(name string) shape {
 	return out
 }
 
-func (d document) resolve(s *schema) *schema {
+func (d specification) resolve(s *schema) *schema {
 	if target, found := d.Components.Schemas[s.name()]; found {
 		return target
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	documents "github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/face/native"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -38,6 +39,7 @@ type world struct {
 	directory *directory.Service
 	keys      *key.Service
 	tokens    *token.Service
+	papers    *documents.Service
 	face      *native.Face
 	handler   http.Handler
 	limiter   *limiter // of authentic requests
@@ -88,6 +90,8 @@ func newWorld(t testing.TB) *world {
 		Master: master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)
+	w.papers, err = documents.New(documents.Deps{Store: tappedDocuments{store.Documents(), w.tap}, Check: w.tokens.CheckDocument, Now: w.clock.Now})
+	must(t, err)
 	service, err := session.New(session.Deps{Store: sessions, Bulk: tappedBulk{store.Bulk(), w.tap}, Now: w.clock.Now})
 	must(t, err)
 	proxies, err := wire.ParseProxies([]string{"10.0.0.0/8"})
@@ -96,7 +100,7 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	edge := wire.Edge{Report: w.report}
 	w.face, err = native.New(native.Deps{
-		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Events: tappedEvents{store.Events(), w.tap},
+		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Documents: w.papers, Events: tappedEvents{store.Events(), w.tap},
 		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Revocations: hub, FeedMeter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
