@@ -202,8 +202,10 @@ func (s accessKeys) Open(ctx context.Context, p id.Project, k id.AccessKey, d se
 }
 
 func (s accessKeys) List(ctx context.Context, f directory.AccessKeyQuery) ([]directory.AccessKey, id.AccessKey, error) {
-	var page []directory.AccessKey
-	var next id.AccessKey
+	w := walk[directory.AccessKey]{limit: f.Limit, read: func(q *engine.Stmt) (directory.AccessKey, bool) {
+		_, k := readAccessKey(q, f.Project)
+		return k, f.Matches(k)
+	}}
 	err := s.readLong(ctx, func(c *engine.Conn) error {
 		o, err := findOwner(c, f.Project)
 		if fault.KindOf(err) == fault.NotFound {
@@ -216,18 +218,13 @@ func (s accessKeys) List(ctx context.Context, f directory.AccessKeyQuery) ([]dir
 		if !f.User.IsZero() {
 			q = c.Query(accessKeysOfUser).Int(o.n).Blob(f.User[:])
 		}
-		var last directory.AccessKey
-		var more bool
-		page, last, more = walk(q.Blob(f.After[:]), f.Limit, func(q *engine.Stmt) (directory.AccessKey, bool) {
-			_, k := readAccessKey(q, f.Project)
-			return k, f.Matches(k)
-		})
-		if more {
-			next = last.ID
-		}
-		return q.Close()
+		_, err = w.along(q.Blob(f.After[:]))
+		return err
 	})
-	return page, next, err
+	if err != nil || !w.more {
+		return w.page, id.AccessKey{}, err
+	}
+	return w.page, w.last.ID, nil
 }
 
 func (s accessKeys) Change(ctx context.Context, p id.Project, k id.AccessKey, change func(directory.AccessKey) (directory.AccessKey, []audit.Event, error)) (directory.AccessKey, error) {

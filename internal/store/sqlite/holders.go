@@ -15,6 +15,8 @@ type holders struct{ *Store }
 const (
 	usersAfter = "SELECT n, " + userColumns + " FROM users WHERE project = ? AND id > ? AND status <> 'deleted' ORDER BY id"
 
+	usersBetween = "SELECT n, " + userColumns + " FROM users WHERE project = ? AND id > ? AND id BETWEEN ? AND ? AND status <> 'deleted' ORDER BY id"
+
 	holdersAfter = "SELECT u.n, u.id, u.status, u.epoch, u.created_at, u.updated_at, u.login_ids, u.name, u.email, u.phone, u.attributes, u.grants " +
 		"FROM user_grants g CROSS JOIN users u ON u.n = g.user WHERE g.project = ? AND g.tenant = ? AND g.role = ? AND g.user_id > ? ORDER BY g.user_id"
 )
@@ -74,56 +76,68 @@ func (s holders) Holder(ctx context.Context, p id.Project, u id.User) (directory
 }
 
 func (s holders) Search(ctx context.Context, f directory.UserQuery) ([]directory.User, id.User, error) {
-	var page []directory.User
-	var next id.User
+	w := walk[directory.User]{limit: f.Limit, read: func(q *engine.Stmt) (directory.User, bool) {
+		_, u := readUser(q, f.Project)
+		return u, f.Matches(u)
+	}}
 	err := s.readLong(ctx, func(c *engine.Conn) error {
-		q, err := candidates(c, f)
-		if q == nil || err != nil {
-			return err
+		o, err := findOwner(c, f.Project)
+		if err == nil {
+			err = placeOf(c, o, f)
 		}
-		var last directory.User
-		var more bool
-		page, last, more = walk(q, f.Limit, func(q *engine.Stmt) (directory.User, bool) {
-			_, u := readUser(q, f.Project)
-			return u, f.Matches(u)
-		})
-		if more {
-			next = last.ID
+		if err == nil {
+			err = search(c, o, f, &w)
 		}
-		return q.Close()
+		if fault.KindOf(err) == fault.NotFound {
+			return nil // nobody can be there
+		}
+		return err
 	})
-	return page, next, err
+	if err != nil || !w.more {
+		return w.page, id.User{}, err
+	}
+	return w.page, w.last.ID, nil
 }
 
-// candidates starts the query along which a search goes; nil when there can't be anybody.
-func candidates(c *engine.Conn, f directory.UserQuery) (*engine.Stmt, error) {
-	o, err := findOwner(c, f.Project)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+// placeOf returns fault.NotFound when the tenant or the role of a query isn't there.
+func placeOf(c *engine.Conn, o owner, f directory.UserQuery) error {
 	if !f.Tenant.IsZero() {
-		_, err = findTenant(c, o, f.Project, f.Tenant)
-	}
-	if !f.Role.IsZero() && err == nil {
-		_, err = findRole(c, o, f.Project, f.Role)
-	}
-	switch {
-	case fault.KindOf(err) == fault.NotFound && err != nil:
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	if one, err := id.ParseUser(directory.Fold(f.Text)); err == nil {
-		if one.Compare(f.After) <= 0 {
-			return nil, nil
+		if _, err := findTenant(c, o, f.Project, f.Tenant); err != nil {
+			return err
 		}
-		return c.Query(userByID + " AND status <> 'deleted'").Int(o.n).Blob(one[:]), nil
 	}
-	if f.Tenant.IsZero() && f.Role.IsZero() {
-		return c.Query(usersAfter).Int(o.n).Blob(f.After[:]), nil
+	if !f.Role.IsZero() {
+		if _, err := findRole(c, o, f.Project, f.Role); err != nil {
+			return err
+		}
 	}
-	return c.Query(holdersAfter).Int(o.n).Blob(optional(f.Tenant)).Blob(optional(f.Role)).Blob(f.After[:]), nil
+	return nil
+}
+
+// search takes the way on which it meets the fewest users. Whom it meets is looked at as a
+// whole, so every way finds the same.
+func search(c *engine.Conn, o owner, f directory.UserQuery, w *walk[directory.User]) error {
+	var err error
+	everywhere := f.Tenant.IsZero() && f.Role.IsZero()
+	one, isID := id.ParseUser(directory.Fold(f.Text))
+	switch {
+	case isID == nil:
+		_, err = w.along(c.Query(usersBetween).Int(o.n).Blob(f.After[:]).Blob(one[:]).Blob(one[:]))
+	case indexable(f.Text) && (everywhere || crowded(c, o, f)):
+		err = w.found(c, userTexts(), usersBetween, o.n, f.Text, f.After[:])
+	case everywhere:
+		_, err = w.along(c.Query(usersAfter).Int(o.n).Blob(f.After[:]))
+	default:
+		_, err = w.along(c.Query(holdersAfter).Int(o.n).Blob(optional(f.Tenant)).Blob(optional(f.Role)).Blob(f.After[:]))
+	}
+	return err
+}
+
+const holdersFrom = "SELECT 1 FROM user_grants WHERE project = ? AND tenant = ? AND role = ? AND user_id > ? LIMIT 1 OFFSET ?"
+
+// crowded reports whether there are more users at a place than one page may look at.
+func crowded(c *engine.Conn, o owner, f directory.UserQuery) bool {
+	q := c.Query(holdersFrom).Int(o.n).Blob(optional(f.Tenant)).Blob(optional(f.Role)).Blob(f.After[:]).Int(walkBound)
+	yes, err := found(q)
+	return yes && err == nil // an error comes again
 }

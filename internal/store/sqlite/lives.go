@@ -58,8 +58,9 @@ func (tx *transaction) turn(old, next directory.Project) error {
 // belongings are rows of a project.
 type belongings struct {
 	table string
-	key   string // the columns that tell its rows apart
-	byID  bool   // its column project holds the project's id, not the number of its row
+	key   string           // the columns that tell its rows apart
+	byID  bool             // its column project holds the project's id, not the number of its row
+	texts func() textIndex // what finds its rows; nil for most
 }
 
 // belonging is what a project has, in the order in which it goes: a session is read
@@ -71,8 +72,8 @@ func belonging() []belongings {
 		{table: "lost_grants", key: "project, tenant, role"},
 		{table: "user_grants", key: "project, tenant, role, user_id"},
 		{table: "login_ids", key: "project, login_id"},
-		{table: "users", key: "n"},
-		{table: "tenants", key: "n"},
+		{table: "users", key: "n", texts: userTexts},
+		{table: "tenants", key: "n", texts: tenantTexts},
 		{table: "permissions", key: "project, name"},
 		{table: "roles", key: "n"},
 		{table: "management_keys", key: "n"},
@@ -84,7 +85,14 @@ func belonging() []belongings {
 }
 
 func (b belongings) removal() string {
-	return "DELETE FROM " + b.table + " WHERE (" + b.key + ") IN (SELECT " + b.key + " FROM " + b.table + " WHERE project = ? LIMIT ?)"
+	return "DELETE FROM " + b.table + " WHERE (" + b.key + ") IN (SELECT " + b.key + " FROM " + b.table + " WHERE project = ? LIMIT ?)" + b.returning()
+}
+
+func (b belongings) returning() string {
+	if b.texts == nil {
+		return ""
+	}
+	return " RETURNING id"
 }
 
 // outlived selects the oldest deleted project without entries in the feed: those are
@@ -109,22 +117,11 @@ func (tx *transaction) erase(limit int) (removed int, more bool, err error) {
 		return 0, false, err
 	}
 	for _, b := range belonging() {
-		if b.table == "events" {
-			// The newest event may be the project's.
-			if err := tx.keepPlace(math.MaxInt64); err != nil {
-				return 0, false, err
-			}
-		}
-		q := tx.Query(b.removal())
-		if b.byID {
-			q.Blob(p[:])
-		} else {
-			q.Int(n)
-		}
-		if err := q.Int(int64(limit - removed)).Exec(); err != nil {
+		some, err := tx.remove(b, n, p, limit-removed)
+		if err != nil {
 			return 0, false, err
 		}
-		if removed += int(tx.Changed()); removed == limit {
+		if removed += some; removed == limit {
 			return removed, true, nil
 		}
 	}
@@ -132,6 +129,36 @@ func (tx *transaction) erase(limit int) (removed int, more bool, err error) {
 		return 0, false, err
 	}
 	return removed + 1, true, tx.Query("DELETE FROM projects WHERE n = ?").Int(n).Exec()
+}
+
+// remove removes up to limit rows, and what finds them.
+func (tx *transaction) remove(b belongings, n int64, p id.Project, limit int) (removed int, err error) {
+	if b.table == "events" {
+		// The newest event may be the project's.
+		if err := tx.keepPlace(math.MaxInt64); err != nil {
+			return 0, err
+		}
+	}
+	q := tx.Query(b.removal())
+	if b.byID {
+		q.Blob(p[:])
+	} else {
+		q.Int(n)
+	}
+	q.Int(int64(limit))
+	var found [][]byte
+	for b.texts != nil && q.Next() {
+		found = append(found, q.ReadBlob())
+	}
+	if err := q.Exec(); err != nil || b.texts == nil {
+		return int(tx.Changed()), err
+	}
+	for _, v := range found {
+		if err := b.texts().reindex(tx.Conn, docOf(v)); err != nil {
+			return 0, err
+		}
+	}
+	return len(found), nil
 }
 
 // outlived returns a project that may go, and the number of its row; 0 when there is none.

@@ -19,7 +19,8 @@ func TestNothingOfAProjectIsForgotten(t *testing.T) {
 	// The feed's rows are what erase waits for.
 	ofNobody := []string{"schema_version", "sqlite_sequence", "revocations", "leases"}
 	s, _ := fresh(t, Options{})
-	q := s.queue.conn.Query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+	// The indexes of texts have tables of their own, and lose what their rows lose.
+	q := s.queue.conn.Query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '*_texts*' ORDER BY name")
 	var tables []string
 	for q.Next() {
 		tables = append(tables, q.ReadText())

@@ -125,6 +125,9 @@ func climb(ctx context.Context, c *engine.Conn, have int, progress func(string))
 	return have, nil
 }
 
+// grantsMigration makes the index of what users are called, which SQL can't fill.
+const grantsMigration = "migrations/0004_grants.sql"
+
 // prepare sets what a new file has for good. Another process that does the same makes
 // SQLite give up at once, so it is tried again.
 func prepare(ctx context.Context, c *engine.Conn) error {
@@ -158,6 +161,9 @@ func step(c *engine.Conn, have int, name string) (made bool, now int, err error)
 	if err == nil && now == have {
 		made, now = true, have+1
 		err = c.Run(fmt.Sprintf("%s;\nUPDATE schema_version SET version = %d", sql, now))
+	}
+	if err == nil && made && name == grantsMigration {
+		err = userTexts().reindexAll(c)
 	}
 	if err == nil {
 		err = c.Run("COMMIT")

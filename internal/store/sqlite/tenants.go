@@ -22,6 +22,8 @@ const (
 
 	tenantsOfProject = "SELECT " + tenantColumns + " FROM tenants WHERE project = ? AND id > ? ORDER BY id"
 
+	tenantsBetween = "SELECT " + tenantColumns + " FROM tenants WHERE project = ? AND id > ? AND id BETWEEN ? AND ? ORDER BY id"
+
 	overridesOfProject = "SELECT " + tenantColumns + " FROM tenants WHERE project = (SELECT n FROM projects WHERE id = ?) " +
 		"AND settings IS NOT NULL AND status = 'enabled' ORDER BY id"
 )
@@ -86,14 +88,7 @@ func (s tenants) Insert(ctx context.Context, t directory.Tenant, e audit.Event) 
 		if err != nil {
 			return err
 		}
-		q := tx.Query("INSERT INTO tenants (project, " + tenantColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-		if err := putTenant(q.Int(o.n), t).Exec(); err != nil {
-			return err
-		}
-		if tx.Changed() == 0 {
-			return fault.New(fault.Conflict, "There is a tenant with this id already.")
-		}
-		if err := tx.regain(o, t.ID, id.Role{}); err != nil {
+		if err := tx.addTenant(o, t); err != nil {
 			return err
 		}
 		if t.Overrides() {
@@ -103,6 +98,21 @@ func (s tenants) Insert(ctx context.Context, t directory.Tenant, e audit.Event) 
 		}
 		return tx.log(e)
 	})
+}
+
+// addTenant writes a new tenant, unless it is there.
+func (tx *transaction) addTenant(o owner, t directory.Tenant) error {
+	q := tx.Query("INSERT INTO tenants (project, " + tenantColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+	if err := putTenant(q.Int(o.n), t).Exec(); err != nil {
+		return err
+	}
+	if tx.Changed() == 0 {
+		return fault.New(fault.Conflict, "There is a tenant with this id already.")
+	}
+	if err := tx.regain(o, t.ID, id.Role{}); err != nil {
+		return err
+	}
+	return tenantTexts().reindex(tx.Conn, docOf(t.ID[:]))
 }
 
 func (s tenants) Find(ctx context.Context, p id.Project, t id.Tenant) (directory.Tenant, error) {
@@ -119,56 +129,31 @@ func (s tenants) Find(ctx context.Context, p id.Project, t id.Tenant) (directory
 }
 
 func (s tenants) List(ctx context.Context, f directory.TenantQuery) ([]directory.Tenant, id.Tenant, error) {
-	var page []directory.Tenant
-	var next id.Tenant
+	w := walk[directory.Tenant]{limit: f.Limit, read: func(q *engine.Stmt) (directory.Tenant, bool) {
+		t := readTenant(q, f.Project)
+		return t, f.Matches(t)
+	}}
 	err := s.readLong(ctx, func(c *engine.Conn) error {
 		o, err := findOwner(c, f.Project)
 		if fault.KindOf(err) == fault.NotFound {
 			return nil
 		}
-		if err != nil {
-			return err
+		one, isID := id.ParseTenant(directory.Fold(f.Text))
+		switch {
+		case err != nil:
+		case isID == nil:
+			_, err = w.along(c.Query(tenantsBetween).Int(o.n).Blob(f.After[:]).Blob(one[:]).Blob(one[:]))
+		case indexable(f.Text):
+			err = w.found(c, tenantTexts(), tenantsBetween, o.n, f.Text, f.After[:])
+		default:
+			_, err = w.along(c.Query(tenantsOfProject).Int(o.n).Blob(f.After[:]))
 		}
-		if one, err := id.ParseTenant(directory.Fold(f.Text)); err == nil {
-			q := c.Query(tenantByID).Int(o.n).Blob(one[:])
-			for q.Next() {
-				if t := readTenant(q, f.Project); t.ID.Compare(f.After) > 0 && f.Matches(t) && f.Limit > 0 {
-					page = append(page, t)
-				}
-			}
-			return q.Close()
-		}
-		q := c.Query(tenantsOfProject).Int(o.n).Blob(f.After[:])
-		var last directory.Tenant
-		var more bool
-		page, last, more = walk(q, f.Limit, func(q *engine.Stmt) (directory.Tenant, bool) {
-			t := readTenant(q, f.Project)
-			return t, f.Matches(t)
-		})
-		if more {
-			next = last.ID
-		}
-		return q.Close()
+		return err
 	})
-	return page, next, err
-}
-
-// walkBound is how many rows a list looks at before it says where to go on.
-const walkBound = 2000
-
-// walk reads rows until it has limit of those that read selects. It returns the last one
-// that it has looked at, and whether there is another one behind it.
-func walk[T any](q *engine.Stmt, limit int, read func(*engine.Stmt) (row T, selected bool)) (page []T, last T, more bool) {
-	for seen := 0; q.Next(); seen++ {
-		if len(page) >= limit || seen == walkBound {
-			return page, last, true
-		}
-		var selected bool
-		if last, selected = read(q); selected {
-			page = append(page, last)
-		}
+	if err != nil || !w.more {
+		return w.page, id.Tenant{}, err
 	}
-	return page, last, false
+	return w.page, w.last.ID, nil
 }
 
 func (s tenants) Overrides(ctx context.Context, p id.Project) ([]directory.Tenant, error) {
@@ -202,6 +187,11 @@ func (s tenants) Change(ctx context.Context, p id.Project, t id.Tenant, change f
 		changed.UpdatedAt = session.Instant(changed.UpdatedAt)
 		if err := tx.replaceTenant(o, changed); err != nil {
 			return err
+		}
+		if changed.Name != old.Name {
+			if err := tenantTexts().reindex(tx.Conn, docOf(t[:])); err != nil {
+				return err
+			}
 		}
 		if changed.Reversions(old) {
 			if err := tx.newVersion(o); err != nil {
@@ -240,6 +230,9 @@ func (s tenants) Delete(ctx context.Context, p id.Project, t id.Tenant, e audit.
 			return err
 		}
 		if err := tx.Query("DELETE FROM roles WHERE project = ? AND tenant = ?").Int(o.n).Blob(t[:]).Exec(); err != nil {
+			return err
+		}
+		if err := tenantTexts().reindex(tx.Conn, docOf(t[:])); err != nil {
 			return err
 		}
 		if err := tx.lose(o, t, id.Role{}); err != nil {

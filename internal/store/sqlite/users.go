@@ -143,7 +143,10 @@ WHERE status = 'deleted' RETURNING n`)
 	if err := tx.addLogins(o, n, u.LoginIDs); err != nil {
 		return err
 	}
-	return tx.regrant(o, n, u.ID, directory.Grants{}, u.Grants)
+	if err := tx.regrant(o, n, u.ID, directory.Grants{}, u.Grants); err != nil {
+		return err
+	}
+	return userTexts().reindex(tx.Conn, docOf(u.ID[:]))
 }
 
 func (s users) Find(ctx context.Context, p id.Project, u id.User) (directory.User, error) {
@@ -255,7 +258,10 @@ func (tx *transaction) replace(o owner, n int64, old, changed directory.User) er
 	}
 	q := tx.Query(`UPDATE users SET id = ?, status = ?, epoch = ?, created_at = ?, updated_at = ?, login_ids = ?, name = ?, email = ?,
 phone = ?, attributes = ?, grants = ? WHERE n = ?`)
-	return putUser(q, changed).Int(n).Exec()
+	if err := putUser(q, changed).Int(n).Exec(); err != nil || slices.Equal(old.Texts(), changed.Texts()) {
+		return err
+	}
+	return userTexts().reindex(tx.Conn, docOf(changed.ID[:]))
 }
 
 func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Event) error {
@@ -277,8 +283,7 @@ func (s users) Delete(ctx context.Context, p id.Project, u id.User, e audit.Even
 
 // removeUser deletes a user and tells verifiers.
 func (tx *transaction) removeUser(o owner, n int64, old directory.User) error {
-	was := directory.User{LoginIDs: old.LoginIDs, Grants: old.Grants}
-	if err := tx.replace(o, n, was, directory.User{ID: old.ID, Status: deleted}); err != nil {
+	if err := tx.replace(o, n, old, directory.User{ID: old.ID, Status: deleted}); err != nil {
 		return err
 	}
 	if err := tx.forget(n); err != nil {
