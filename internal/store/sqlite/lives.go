@@ -77,6 +77,8 @@ func belonging() []belongings {
 		{table: "permissions", key: "project, name"},
 		{table: "roles", key: "n"},
 		{table: "management_keys", key: "n"},
+		{table: "document_versions", key: "project, kind, n"},
+		{table: "documents", key: "project, kind"},
 		{table: "access_keys", key: "n"},
 		{table: "webhook_deliveries", key: "webhook, event"},
 		{table: "webhooks", key: "n"},
