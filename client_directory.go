@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Users yields the users that match, oldest first. Scope users. It asks for the next
@@ -186,10 +187,25 @@ func (c *Client) onPermission(method, name string, body any) (operation, error) 
 	if err != nil {
 		return op, err
 	}
-	if name == "" || len(name) > 60 || isCredential(name) {
+	if !isName(name) || isCredential(name) {
 		return op, errors.New("latchkey: the name of a permission is empty or malformed; it wasn't sent")
 	}
 	op.url += "/" + url.PathEscape(name)
 	op.repeat = always
 	return op, nil
+}
+
+// isName reports whether s can be the name of a role or permission. Anything else in a path
+// could lead to another resource.
+func isName(s string) bool {
+	plain := func(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' }
+	if s == "" || len(s) > 60 || !plain(s[0]) || !plain(s[len(s)-1]) {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !plain(c) && !strings.ContainsRune(" ._:/-", rune(c)) {
+			return false
+		}
+	}
+	return true
 }
