@@ -73,10 +73,7 @@ func (c *Client) Settings(ctx context.Context) (SettingsAnswer, error) {
 // ChangeSettings changes settings, all of the patch or nothing. Scope settings.
 // CodeOutOfRange and CodeContradiction say in Error.Errors what doesn't fit.
 func (c *Client) ChangeSettings(ctx context.Context, patch SettingsPatch) (SettingsAnswer, error) {
-	if patch == nil {
-		patch = SettingsPatch{}
-	}
-	return manageCall[SettingsAnswer](ctx, c, http.MethodPatch, patch, "settings")
+	return manageCall[SettingsAnswer](ctx, c, http.MethodPatch, patch.body(), "settings")
 }
 
 // SigningKeys returns the signing keys, oldest first. Scope keys.

@@ -58,6 +58,10 @@ func TestRepeatsOnlyWhatIsSafe(t *testing.T) {
 		"revoke some": func(ctx context.Context, c *Client) error {
 			return second(c.RevokeSessions(ctx, EndSessionsRequest{All: true}))
 		},
+		"dry-run": func(ctx context.Context, c *Client) error { return second(c.DryRunSettings(ctx, nil)) },
+		"dry-run of a tenant": func(ctx context.Context, c *Client) error {
+			return second(c.DryRunTenantSettings(ctx, "ten_1", nil))
+		},
 		"revoke key":   func(ctx context.Context, c *Client) error { return second(c.RevokeSigningKey(ctx, "key_1")) },
 		"delete a key": func(ctx context.Context, c *Client) error { return c.DeleteManagementKey(ctx, "mk_1") },
 	}
@@ -71,6 +75,9 @@ func TestRepeatsOnlyWhatIsSafe(t *testing.T) {
 			return second(c.UpdateSessionClaims(ctx, "ses_1", ClaimsPatch{}))
 		},
 		"settings": func(ctx context.Context, c *Client) error { return second(c.ChangeSettings(ctx, nil)) },
+		"tenant settings": func(ctx context.Context, c *Client) error {
+			return second(c.ChangeTenantSettings(ctx, "ten_1", nil))
+		},
 		"create key": func(ctx context.Context, c *Client) error {
 			return second(c.CreateManagementKey(ctx, ManagementKeyRequest{}))
 		},

@@ -103,7 +103,18 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"settings":        {func(c *Client) error { _, err := c.Settings(ctx); return err }, `GET M/settings K `},
 		"change settings": {func(c *Client) error { _, err := c.ChangeSettings(ctx, SettingsPatch{"onLimit": nil}); return err }, `PATCH M/settings K {"onLimit":null}`},
 		"change nothing":  {func(c *Client) error { _, err := c.ChangeSettings(ctx, nil); return err }, `PATCH M/settings K {}`},
-		"keys":            {func(c *Client) error { _, err := c.SigningKeys(ctx); return err }, `GET M/keys K `},
+		"tenant settings": {func(c *Client) error { _, err := c.TenantSettings(ctx, "ten_1"); return err }, `GET M/tenants/ten_1/settings K `},
+		"change tenant settings": {func(c *Client) error {
+			_, err := c.ChangeTenantSettings(ctx, "ten_1", SettingsPatch{"idleTimeout": "1h"})
+			return err
+		}, `PATCH M/tenants/ten_1/settings K {"idleTimeout":"1h"}`},
+		"change no tenant settings": {func(c *Client) error { _, err := c.ChangeTenantSettings(ctx, "ten_1", nil); return err }, `PATCH M/tenants/ten_1/settings K {}`},
+		"dry-run": {func(c *Client) error {
+			_, err := c.DryRunSettings(ctx, SettingsPatch{"idleTimeout": "1h"})
+			return err
+		}, `POST M/settings/dry-run K {"idleTimeout":"1h"}`},
+		"dry-run of a tenant": {func(c *Client) error { _, err := c.DryRunTenantSettings(ctx, "ten_1", nil); return err }, `POST M/tenants/ten_1/settings/dry-run K {}`},
+		"keys":                {func(c *Client) error { _, err := c.SigningKeys(ctx); return err }, `GET M/keys K `},
 		"rotate key": {func(c *Client) error {
 			_, err := c.RotateSigningKey(ctx, RotateKeyRequest{Immediate: true})
 			return err

@@ -142,6 +142,31 @@ func (w *world) bash(script string) string {
 	return string(out)
 }
 
+// TestTenantPoliciesPage does what docs/tenant-policies.md tells.
+func TestTenantPoliciesPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start("dev", "--addr", "127.0.0.1:0")
+	in := tenancy{ID: p.ready.Project, ManagementKey: p.ready.ManagementKey}
+	p.signIn(in, "alice@example.com")
+	blocks := shellBlocks(t, "tenant-policies.md")
+	if len(blocks) != 2 {
+		t.Fatalf("the page has other commands than this test knows: %q", blocks)
+	}
+	out := w.bash("export API=" + p.ready.URL + "/v1/projects/" + in.ID + " KEY=" + in.ManagementKey + "\n" + blocks[0] + "\necho\n" + blocks[1])
+	for _, want := range []string{
+		`{"settings":{"absoluteTimeout":"12h","idleTimeout":"15m","maxSessionsPerUser":1,"onLimit":"deny"},"effective":{"sessionTokenTTL":"10m","absoluteTimeout":"12h","idleTimeout":"15m",`,
+		`"settings":{"absoluteTimeout":"12h","idleTimeout":"15m","stepUpTTL":"1h","maxSessionsPerUser":1}`,
+		`"warnings":[{"pointer":"/stepUpTTL","detail":"this has no effect`,
+		`{"sessions":0,"ended":0,"shortened":0,"extended":0,"unchanged":0,"sample":{"ended":[],"shortened":[],"extended":[]},"warnings":[]}`,
+		`"ended":0,"shortened":1,"extended":0,`, `"wouldEndAt":"2`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands don't print %s:\n%s", want, out)
+		}
+	}
+}
+
 // TestRevocationPage does what docs/revocation.md tells.
 func TestRevocationPage(t *testing.T) {
 	t.Parallel()

@@ -116,18 +116,8 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 		if err != nil {
 			return latchkey.SettingsAnswer{}, err
 		}
-		if project.Status == Deleted {
-			return latchkey.SettingsAnswer{}, errGone()
-		}
-		settings, err := policy.Patch(project.Settings, patch)
+		settings, warnings, err := s.patched(project, patch)
 		if err != nil {
-			return latchkey.SettingsAnswer{}, err
-		}
-		warnings, err := policy.Check(settings, s.publicHost)
-		if err != nil {
-			return latchkey.SettingsAnswer{}, err
-		}
-		if err := s.ownDomain(settings.CustomDomain); err != nil {
 			return latchkey.SettingsAnswer{}, err
 		}
 		if reflect.DeepEqual(settings, policy.Complete(project.Settings)) {
@@ -153,6 +143,23 @@ func (s *Service) ChangeSettings(ctx context.Context, p id.Project, patch []byte
 		}
 	}
 	return latchkey.SettingsAnswer{}, fault.New(fault.Conflict, "The settings are being changed by others; try again.")
+}
+
+// patched returns a project's settings with a change and what is worth a second look in
+// them, or everything that is wrong.
+func (s *Service) patched(p Project, patch []byte) (latchkey.Settings, []latchkey.Warning, error) {
+	if p.Status == Deleted {
+		return latchkey.Settings{}, nil, errGone()
+	}
+	settings, err := policy.Patch(p.Settings, patch)
+	if err != nil {
+		return latchkey.Settings{}, nil, err
+	}
+	warnings, err := policy.Check(settings, s.publicHost)
+	if err == nil {
+		err = s.ownDomain(settings.CustomDomain)
+	}
+	return settings, warnings, err
 }
 
 // NewKey is a management key to be made.

@@ -85,6 +85,7 @@ func TestClientHasEveryOperation(t *testing.T) {
 	exerciseSessions(t, w, manager)
 	exerciseUsers(t, manager)
 	exerciseDirectory(t, manager)
+	exerciseTenantSettings(t, w, manager)
 	exerciseProject(t, manager)
 	exerciseTemplates(t, w, manager)
 	exerciseLife(t, w, manager) // at the end: the project is gone afterwards

@@ -22,6 +22,11 @@ var examples = map[string]string{
 	"createPermission":    `{"name":"invoice:write","description":"Write invoices"}`,
 	"describePermission":  `{"description":"See invoices of the own tenant"}`,
 	"changeSettings":      `{"sessionTokenTTL":"5m","idleTimeout":"7d","onLimit":null}`,
+	"dryRunSettings":      `{"absoluteTimeout":"7d","idleTimeout":"2d"}`,
+
+	"changeTenantSettings": `{"idleTimeout":"15m","maxSessionsPerUser":1,"onLimit":null}`,
+	"dryRunTenantSettings": `{"idleTimeout":"15m"}`,
+
 	"changeProject":       `{"status":"disabled"}`,
 	"deleteProject":       `{"confirm":"prj_…"}`,
 	"saveTemplate":        `{"document":{"claims":{"plan":"{{ tenant.attributes.plan }}"}},"percent":10}`,

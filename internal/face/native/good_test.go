@@ -24,6 +24,11 @@ var bodies = map[string]string{
 	"createUser":          `{"loginIds":["bob@example.com"],"name":"Bob","email":"bob@example.com","phone":"+4915112345678"}`,
 	"changeUser":          `{"name":"Alice A."}`,
 	"changeSettings":      `{"sessionTokenTTL":"5m"}`,
+
+	"changeTenantSettings": `{"idleTimeout":"15m","absoluteTimeout":"12h","stepUpTTL":"1h"}`,
+	"dryRunSettings":       `{"absoluteTimeout":"7d"}`,
+	"dryRunTenantSettings": `{"absoluteTimeout":"7d","sessionTokenTTL":"1h"}`,
+
 	"changeProject":       `{"name":"acme europe","status":"disabled"}`,
 	"deleteProject":       `{"confirm":"{project}"}`,
 	"setUserRoles":        `{"roles":["auditor"]}`,
