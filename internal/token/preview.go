@@ -176,7 +176,11 @@ func (p *project) previewActions(c compiled, b bearer, m moment) (Previewed, err
 func (p *project) previewKey(c compiled, b bearer, m moment) Previewed {
 	var out Previewed
 	says := func(c compiled) (json.RawMessage, shape) {
-		s := p.shapedBy(c, b, m.at)
+		s := c.shape(b.authorization(), b.row.Tenant, func() template.Input {
+			in := p.input(b, m.at)
+			in.Key, in.User, in.Session = in.User, nil, template.Session{}
+			return in
+		})
 		return p.keyPayload(b, s), s
 	}
 	before, _ := says(p.documents.of(document.AccessKey, b.row.ID.String()))

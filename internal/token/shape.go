@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/claim/template"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
+	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
 // shape is what a session token says of its user, and what a template makes of it. The
@@ -34,21 +35,26 @@ func (p *project) shape(b bearer, at time.Time) shape {
 
 // shapedBy is shape with a template that needn't be the session's.
 func (p *project) shapedBy(c compiled, b bearer, at time.Time) shape {
-	s := shape{authorization: b.authorization(), document: c}
-	if s.document.template == nil {
+	return c.shape(b.authorization(), b.row.Tenant, func() template.Input { return p.input(b, at) })
+}
+
+// shape returns what a template makes of somebody who may do this and is in a tenant.
+func (c compiled) shape(a directory.Authorization, tenant id.Tenant, input func() template.Input) shape {
+	s := shape{authorization: a, document: c}
+	if c.template == nil {
 		return s
 	}
 	var in template.Input
-	if !s.document.template.Constant() {
-		in = p.input(b, at)
+	if !c.template.Constant() {
+		in = input()
 	}
-	out := s.document.template.Evaluate(in)
+	out := c.template.Evaluate(in)
 	s.claims, s.audience, s.subject, s.failures = out.Claims, out.Audience, out.Subject, out.Failures
 	switch out.Authorization {
 	case template.None:
 		s.authorization = directory.Authorization{}
 	case template.CurrentTenant:
-		current, open := s.authorization.In(b.row.Tenant)
+		current, open := s.authorization.In(tenant)
 		if s.authorization.Tenants = nil; open {
 			s.authorization.Tenants = []directory.TenantAuthorization{current}
 		}
