@@ -13,7 +13,7 @@ import (
 )
 
 func benchCommand(t *terminal) *cobra.Command {
-	return group("bench", "Measure this machine", benchRefreshCommand(t), benchRevocationCommand(t), ceilingCommand(t))
+	return group("bench", "Measure this machine", benchRefreshCommand(t), benchRevocationCommand(t), benchListsCommand(t), ceilingCommand(t))
 }
 
 // plan is what one benchmark does.

@@ -45,7 +45,26 @@ type generator struct {
 	lasts   time.Duration
 	tokens  []string // each client cycles through a part of its own
 	once    bool     // stop when each token has been presented once
+	dated   bool     // keep when each refresh began, for attempts
 	ticked  func(done int64, elapsed time.Duration)
+	ran     []*client // by run
+}
+
+// attempt is one refresh that succeeded.
+type attempt struct {
+	began time.Time
+	took  time.Duration
+}
+
+// attempts returns what a dated run has done, in no particular order.
+func (l *generator) attempts() []attempt {
+	var all []attempt
+	for _, c := range l.ran {
+		for i, began := range c.began {
+			all = append(all, attempt{began, c.times[i]})
+		}
+	}
+	return all
 }
 
 func (l *generator) run(ctx context.Context) (figures, error) {
@@ -76,6 +95,7 @@ func (l *generator) run(ctx context.Context) (figures, error) {
 	took := time.Since(start)
 	cancel()
 	watching.Wait()
+	l.ran = clients
 	return summary(clients, took)
 }
 
@@ -113,6 +133,7 @@ type client struct {
 	tokens []string
 	done   *atomic.Int64
 	times  []time.Duration
+	began  []time.Time // of each of times, when load is dated
 	failed int
 	err    error // the first failure
 
@@ -149,6 +170,9 @@ func (c *client) run(ctx context.Context) {
 		}
 		c.tokens[i] = next
 		c.times = append(c.times, time.Since(start))
+		if c.load.dated {
+			c.began = append(c.began, start)
+		}
 		c.done.Add(1)
 	}
 }

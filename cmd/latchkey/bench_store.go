@@ -38,32 +38,42 @@ const (
 	aging   = time.Hour
 )
 
-// fill makes a store with a project and sessions, and mints refresh tokens of some of
-// them, at random.
-func (b *bench) fill(ctx context.Context) error {
+// found makes a store with a project. The caller closes it.
+func (b *bench) found(ctx context.Context) (*sqlite.Store, *server.App, error) {
 	b.master = secret.NewMasterKey()
 	if err := os.WriteFile(dataMaster(b.dir), []byte(b.master.Reveal()), 0o600); err != nil {
-		return err
+		return nil, nil, err
 	}
 	ring, err := secret.ParseRing(b.master)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if _, _, err := store.Migrate(ctx, dataStore(b.dir), func(string) {}); err != nil {
-		return err
+		return nil, nil, err
 	}
 	st, err := sqlite.Open(ctx, filepath.Join(b.dir, "latchkey.db"), sqlite.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	app, err := server.Assemble(st, ring, "http://127.0.0.1", time.Now)
+	if err == nil {
+		err = b.furnish(ctx, app)
+	}
+	if err != nil {
+		st.Close()
+		return nil, nil, err
+	}
+	return st, app, nil
+}
+
+// fill makes a store with a project and sessions, and mints refresh tokens of some of
+// them, at random.
+func (b *bench) fill(ctx context.Context) error {
+	st, app, err := b.found(ctx)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	app, err := server.Assemble(st, ring, "http://127.0.0.1", time.Now)
-	if err != nil {
-		return err
-	}
-	if err := b.furnish(ctx, app); err != nil {
-		return err
-	}
 	users, err := b.users(ctx, app)
 	if err != nil {
 		return err

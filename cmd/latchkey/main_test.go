@@ -207,7 +207,7 @@ func TestHelp(t *testing.T) {
 		{}, {"dev"}, {"serve"}, {"migrate"}, {"project"}, {"project", "create"}, {"project", "list"}, {"project", "settings"},
 		{"key"}, {"key", "list"}, {"key", "rotate"}, {"key", "revoke"}, {"key", "master"}, {"key", "reseal"},
 		{"session"}, {"session", "list"}, {"session", "show"}, {"session", "revoke"}, {"session", "trace"},
-		{"token"}, {"token", "decode"}, {"token", "verify"}, {"doctor"}, {"bench"}, {"bench", "refresh"}, {"version"},
+		{"token"}, {"token", "decode"}, {"token", "verify"}, {"doctor"}, {"bench"}, {"bench", "refresh"}, {"bench", "lists"}, {"version"},
 	} {
 		status, out, errOut := command(t, "", append(args, "--help")...)
 		if status != 0 || errOut != "" || !strings.Contains(out, "Usage:\n  latchkey") || !strings.Contains(out, "--json") {
