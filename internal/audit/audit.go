@@ -71,7 +71,8 @@ const (
 	TemplateRolledOut    Type = "template.rolled_out"
 	TemplateRolledBack   Type = "template.rolled_back"
 	TemplateDeleted      Type = "template.deleted"
-	TemplateFailed       Type = "template.failed" // a part of it; what it would have made is left out
+	GrantsLeftOut        Type = "session.grants_left_out" // a token would have been too long with them
+	TemplateFailed       Type = "template.failed"         // a part of it; what it would have made is left out
 	WebhookCreated       Type = "webhook.created"
 	WebhookUpdated       Type = "webhook.updated"
 	WebhookRotated       Type = "webhook.secret_rotated"
@@ -90,7 +91,7 @@ func Types() []Type {
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted,
 		AccessKeyCreated, AccessKeyChanged, AccessKeyDisabled, AccessKeyEnabled, AccessKeyRotated, AccessKeyDeleted,
-		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed,
+		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed, GrantsLeftOut,
 		WebhookCreated, WebhookUpdated, WebhookRotated, WebhookDisabled, WebhookDeleted, MasterKeyResealed}
 }
 

@@ -38,16 +38,17 @@ type moment struct {
 	held id.Refresh
 }
 
-// mint makes the tokens of a session. What a template adds is left out when it makes them
-// too long: it never keeps a client from its tokens.
+// mint makes the tokens of a session. What a template adds, and then what is granted in
+// tenants, is left out when it makes them too long: it never keeps a client from its
+// tokens. Without a grant they open less than they should, never more.
 func (p *project) mint(b bearer, m moment) (Set, error) {
 	shape := p.shape(b, m.at)
 	set, err := p.mintShaped(b, m, shape)
-	if err != nil && !shape.lean() && fault.KindOf(err) == fault.ClaimsTooLarge {
-		shape = shape.leaner()
+	for shorter, ok := shape.shorter(b.row.Tenant); ok && fault.KindOf(err) == fault.ClaimsTooLarge; shorter, ok = shape.shorter(b.row.Tenant) {
+		shape = shorter
 		set, err = p.mintShaped(b, m, shape)
 	}
-	set.failed = shape.document.failed(shape.failures)
+	set.failed = shape.failed()
 	return set, err
 }
 

@@ -136,6 +136,9 @@ func (p *project) previewTemplate(c compiled, b bearer, m moment) Previewed {
 	out.Custom = without(minted.claims, b.row.Claims)
 	out.Diff = differences(before, out.Claims)
 	out.fail(minted.failures)
+	if minted.leftOut != "" {
+		out.Problems = append(out.Problems, fault.Field{Pointer: "/claims/tenants", Code: "size", Detail: minted.leftOut})
+	}
 	out.lint(p, whole.claims)
 	return out
 }
@@ -214,11 +217,14 @@ func (p *project) payload(b bearer, m moment, s shape) json.RawMessage {
 	return p.sessionClaims(b.row, m, p.outline(b, m), s)
 }
 
-// fitting is the shape in which a token is minted: without what a template adds when the
-// token would be too long.
+// fitting is the shape in which a token is minted: without what would make it too long.
 func (p *project) fitting(b bearer, m moment, s shape) shape {
-	if size, limit := p.size(b, m, s); size > limit && !s.lean() {
-		return s.leaner()
+	for size, limit := p.size(b, m, s); size > limit; size, limit = p.size(b, m, s) {
+		shorter, ok := s.shorter(b.row.Tenant)
+		if !ok {
+			break
+		}
+		s = shorter
 	}
 	return s
 }

@@ -86,11 +86,20 @@ func (d pages) asks(k document.Kind) bool {
 	return false
 }
 
-// failed is a part of a document that couldn't be had.
+// failed is a part of a document that couldn't be had; without kind, grants that a token
+// lacks.
 type failed struct {
 	kind    document.Kind
 	version int
 	template.Failure
+}
+
+func (f failed) event(p id.Project, now time.Time) audit.Event {
+	if f.kind == "" {
+		return audit.New(p, now, audit.GrantsLeftOut, audit.Origin{Actor: audit.System}).With("reason", f.Reason)
+	}
+	return audit.New(p, now, audit.TemplateFailed, audit.Origin{Actor: audit.System}).
+		With("kind", string(f.kind)).With("version", float64(f.version)).With("path", f.Path).With("reason", f.Reason)
 }
 
 func (c compiled) failed(list []template.Failure) []failed {
@@ -170,8 +179,7 @@ func (s *Service) tell(ctx context.Context, p id.Project, of id.Session, user id
 			continue
 		}
 		places = append(places, at)
-		events = append(events, audit.New(p, now, audit.TemplateFailed, audit.Origin{Actor: audit.System}).Of(of, user).
-			With("kind", string(f.kind)).With("version", float64(f.version)).With("path", f.Path).With("reason", f.Reason))
+		events = append(events, f.event(p, now).Of(of, user))
 	}
 	if len(events) == 0 {
 		return

@@ -23,6 +23,7 @@ type shape struct {
 	subject       string          // instead of the user's id, which dsub holds then; "" for none
 	document      compiled        // the template
 	failures      []template.Failure
+	leftOut       string // why grants are missing; "": none is
 }
 
 // describes reports whether tokens show more of a user than what is granted.
@@ -62,15 +63,44 @@ func (c compiled) shape(a directory.Authorization, tenant id.Tenant, input func(
 	return s
 }
 
-// lean reports whether nothing can be left out of the shape.
-func (s shape) lean() bool { return s.claims == nil && s.audience == nil }
+// shorter is the shape for tokens that would be too long: without what a template has
+// added; if that is gone, with the current tenant as the only one; then without any
+// tenant. What is left of the tenants never depends on how many there are, so the tokens
+// of a user who is in very many of them stay good for the one that is in use. It is false
+// when nothing can be left out.
+func (s shape) shorter(current id.Tenant) (shape, bool) {
+	switch {
+	case s.claims != nil || s.audience != nil:
+		return s.leaner(), true
+	case len(s.authorization.Tenants) > 1:
+		open, ok := s.authorization.In(current)
+		if s.authorization.Tenants = nil; ok {
+			s.authorization.Tenants = []directory.TenantAuthorization{open}
+		}
+		s.leftOut = "What is granted in other tenants than the current one made the token too long, so it was left out."
+		return s, true
+	case len(s.authorization.Tenants) == 1:
+		s.authorization.Tenants = nil
+		s.leftOut = "What is granted in tenants made the token too long, so it was left out."
+		return s, true
+	}
+	return s, false
+}
 
-// leaner is the shape without what a template has added, for tokens that would be too
-// long.
+// leaner is the shape without what a template has added.
 func (s shape) leaner() shape {
 	s.claims, s.audience = nil, nil
 	s.failures = append(slices.Clip(s.failures), template.Failure{Path: "/claims", Reason: "They made the token too long, so all of them were left out."})
 	return s
+}
+
+// failed is what of the project's documents, and of the grants, the shape lacks.
+func (s shape) failed() []failed {
+	list := s.document.failed(s.failures)
+	if s.leftOut != "" {
+		list = append(list, failed{Failure: template.Failure{Path: "/tenants", Reason: s.leftOut}})
+	}
+	return list
 }
 
 // grants writes the claims tenants, roles and permissions. They are always present:
