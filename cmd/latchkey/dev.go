@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/server"
 	"github.com/latchkey-dev/latchkey/internal/store"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // demoUser is the login id of the user that dev makes.
@@ -48,6 +49,8 @@ func (t *terminal) dev(ctx context.Context, addr, data, ready string) error {
 	}
 	defer remove()
 	cfg := config.Defaults()
+	// Receivers of webhooks are being written on this machine, too.
+	cfg.WebhookNetworks = webhook.Networks{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	cfg.Addr, cfg.PublicURL, cfg.ReadyFile = addr, "", ready
 	cfg.Store = secret.New(dataStore(dir))
 	if cfg.Master, err = devMaster(dir); err != nil {

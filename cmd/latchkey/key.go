@@ -146,19 +146,20 @@ func keyMasterCommand(t *terminal) *cobra.Command {
 type resealing struct {
 	Projects int `json:"projects"` // each has one MAC key
 	Keys     int `json:"keys"`     // signing keys
-	Resealed int `json:"resealed"` // of both
+	Webhooks int `json:"webhooks"` // each has a secret
+	Resealed int `json:"resealed"` // of all these
 }
 
 func keyResealCommand(t *terminal) *cobra.Command {
 	return t.onStore(&cobra.Command{
 		Use: "reseal", Short: "Encrypt everything under the first master key, so that the others can go",
-		Long: "Encrypts every project's MAC key and every signing key anew, under the first master key. Servers may run meanwhile, if they were started with this key too. Running it again does what is left.\nBackups from before still need the old master key.",
+		Long: "Encrypts every project's MAC key, every signing key and every webhook's secret anew, under the first master key. Servers may run meanwhile, if they were started with this key too. Running it again does what is left.\nBackups from before still need the old master key.",
 		Args: none,
 	}, needMaster, func(c *cobra.Command, app *server.App, _ []string) error {
 		var done resealing
 		show := t.progress()
 		err := app.EachProject(c.Context(), func(p directory.Project) error {
-			show.show("%d projects, %d signing keys, %d resealed", done.Projects, done.Keys, done.Resealed)
+			show.show("%d projects, %d signing keys, %d webhooks, %d resealed", done.Projects, done.Keys, done.Webhooks, done.Resealed)
 			return done.add(c.Context(), app, p.ID)
 		})
 		show.done()
@@ -166,8 +167,8 @@ func keyResealCommand(t *terminal) *cobra.Command {
 			return fmt.Errorf("not everything is resealed, run it again: %w", err)
 		}
 		return t.show(done, func() {
-			t.printf("%d keys resealed under the first master key, %d were already (%d projects, %d signing keys)\n",
-				done.Resealed, done.Projects+done.Keys-done.Resealed, done.Projects, done.Keys)
+			t.printf("%d keys resealed under the first master key, %d were already (%d projects, %d signing keys, %d webhooks)\n",
+				done.Resealed, done.Projects+done.Keys+done.Webhooks-done.Resealed, done.Projects, done.Keys, done.Webhooks)
 		})
 	})
 }
@@ -181,7 +182,11 @@ func (r *resealing) add(ctx context.Context, app *server.App, p id.Project) erro
 	if err != nil {
 		return err
 	}
-	r.Projects, r.Keys, r.Resealed = r.Projects+1, r.Keys+keys, r.Resealed+resealed
+	hooks, secrets, err := app.Webhooks.Reseal(ctx, p, byCLI)
+	if err != nil {
+		return err
+	}
+	r.Projects, r.Keys, r.Webhooks, r.Resealed = r.Projects+1, r.Keys+keys, r.Webhooks+hooks, r.Resealed+resealed+secrets
 	if mac {
 		r.Resealed++
 	}

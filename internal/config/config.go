@@ -18,6 +18,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // LogFormat is how log lines look.
@@ -45,6 +46,8 @@ type Config struct {
 	NetworkLimit   int // end-user requests from one network in a minute; 0: no limit
 
 	FeedSubscribers int // of the revocation feed, at the same time
+
+	WebhookNetworks webhook.Networks // that webhooks may reach although they aren't public
 
 	LogFormat LogFormat
 	LogLevel  slog.Level

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 	"github.com/spf13/pflag"
 )
 
@@ -115,7 +116,7 @@ func print(c Config) string {
 func TestThreeWays(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
-		"addr": "0.0.0.0:9000", "public-url": "https://id.example.com/auth", "trusted-proxies": "10.0.0.0/8, 192.0.2.7",
+		"addr": "0.0.0.0:9000", "public-url": "https://id.example.com/auth", "trusted-proxies": "10.0.0.0/8, 192.0.2.7", "webhook-networks": "10.0.0.0/8, 192.0.2.7, fd00::/8",
 		"store": "sqlite:///other.db", "master-key-file": "other.key", "network-limit": "0", "feed-subscribers": "7",
 		"keep-ended": "1h", "keep-events": "3650d", "log-format": "json", "log-level": "debug",
 		"ready-file": "/run/ready", "shutdown-delay": "5s", "drain-timeout": "1m30s",
@@ -137,6 +138,7 @@ func TestThreeWays(t *testing.T) {
 	}
 	want := Config{
 		Addr: "0.0.0.0:9000", PublicURL: "https://id.example.com/auth",
+		WebhookNetworks: webhook.Networks{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		FeedSubscribers: 7, LogFormat: LogJSON, LogLevel: slog.LevelDebug, KeepEnded: time.Hour, KeepEvents: 3650 * 24 * time.Hour,
 		ReadyFile: "/run/ready", ShutdownDelay: 5 * time.Second, DrainTimeout: 90 * time.Second,
 	}

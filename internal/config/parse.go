@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/secret"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // quoted shows what was given, or the start of it: enough to recognise it by, too little
@@ -33,21 +35,53 @@ func (l *loader) addr(value string) error {
 }
 
 func (l *loader) proxies(value string) error {
-	if value == "" {
-		return nil
-	}
-	networks := strings.Split(value, ",")
-	for i, n := range networks {
-		// What can't be a network isn't shown.
-		if n = strings.TrimSpace(n); len(n) > len("0000:0000:0000:0000:0000:0000:0000:0000/128") || strings.Trim(n, "0123456789abcdefABCDEF:./") != "" {
-			return fmt.Errorf("is wrong: entry %d is not an address or a network such as 10.0.0.0/8; entries are separated by commas", i+1)
-		}
+	networks, err := networkList(value)
+	if err != nil || len(networks) == 0 {
+		return err
 	}
 	proxies, err := wire.ParseProxies(networks)
 	if err != nil {
 		return errors.New("has " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	l.config.TrustedProxies = proxies
+	return nil
+}
+
+// networkList splits a list. What can't be a network isn't shown.
+func networkList(value string) ([]string, error) {
+	if value == "" {
+		return nil, nil
+	}
+	networks := strings.Split(value, ",")
+	for i, n := range networks {
+		if n = strings.TrimSpace(n); len(n) > len("0000:0000:0000:0000:0000:0000:0000:0000/128") || strings.Trim(n, "0123456789abcdefABCDEF:./") != "" {
+			return nil, fmt.Errorf("is wrong: entry %d is not an address or a network such as 10.0.0.0/8; entries are separated by commas", i+1)
+		}
+		networks[i] = n
+	}
+	return networks, nil
+}
+
+func (l *loader) webhookNetworks(value string) error {
+	networks, err := networkList(value)
+	if err != nil {
+		return err
+	}
+	var all webhook.Networks
+	for i, n := range networks {
+		if !strings.Contains(n, "/") {
+			n += "/128"
+			if !strings.Contains(n, ":") {
+				n = strings.TrimSuffix(n, "128") + "32"
+			}
+		}
+		p, err := netip.ParsePrefix(n)
+		if err != nil || p != p.Masked() || p.Addr().Is4In6() {
+			return fmt.Errorf("is wrong: entry %d is not an address or a network such as 10.0.0.0/8", i+1)
+		}
+		all = append(all, p)
+	}
+	l.config.WebhookNetworks = all
 	return nil
 }
 

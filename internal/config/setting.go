@@ -58,6 +58,9 @@ func settings() []setting {
 		{Setting: Setting{Name: "trusted-proxies", Kind: "networks", Group: groupServe, Flag: true, File: true,
 			Help: "networks such as 10.0.0.0/8 of the proxies whose X-Forwarded-For is believed, separated by commas"},
 			list: true, apply: (*loader).proxies},
+		{Setting: Setting{Name: "webhook-networks", Kind: "networks", Group: groupServe, Flag: true, File: true,
+			Help: "networks such as 10.0.0.0/8 that webhooks may reach although they are not public, also with http, separated by commas; name none that strangers must not reach through the server"},
+			list: true, apply: (*loader).webhookNetworks},
 	}
 	all = append(all, dataSettings()...)
 	all = append(all, limitSettings()...)

@@ -31,8 +31,9 @@ const (
 	Sessions    Kind = "session"
 	Events      Kind = "event"
 	Revocations Kind = "revocation"
-	Projects    Kind = "project" // of deleted projects: all that they had
-	Grants      Kind = "grant"   // of deleted roles and tenants
+	Deliveries  Kind = "delivery" // to webhooks, of events that are too old
+	Projects    Kind = "project"  // of deleted projects: all that they had
+	Grants      Kind = "grant"    // of deleted roles and tenants
 )
 
 // Task is work that a server does by itself, again and again.
@@ -73,6 +74,8 @@ type Metrics struct {
 	feedSnapshots, feedSent prometheus.Counter
 	feedLag                 prometheus.Histogram
 
+	webhooks map[string]prometheus.Counter
+
 	swept      map[Kind]prometheus.Counter
 	taskDone   map[Task]prometheus.Gauge
 	taskFailed map[Task]prometheus.Counter
@@ -101,7 +104,9 @@ func NewMetrics(version string) (*Metrics, error) {
 	m.feedSent = r.counters("feed_entries_sent_total", "Entries of the revocation feed sent, to all subscribers together.").WithLabelValues()
 	m.feedLag = r.histogram("feed_lag_seconds", "Time from a revocation until it is sent to a subscriber that had caught up.", secondsOf(time.Millisecond, 5*time.Second))
 
-	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations, Projects, Grants)
+	m.webhooks = children(r.counters("webhook_attempts_total", "Attempts to deliver to a webhook, by what came of them.", "outcome"), "delivered", "failed", "dead")
+
+	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations, Deliveries, Projects, Grants)
 	m.taskDone = children(r.gauges("task_last_success_timestamp_seconds", "When a background task last succeeded; 0 before its first time.", "task"), Sweep, Keys)
 	m.taskFailed = children(r.counters("task_failures_total", "Failed runs of a background task.", "task"), Sweep, Keys)
 
@@ -176,6 +181,9 @@ func (m *Metrics) FeedSent(lag time.Duration) {
 		m.feedLag.Observe(lag.Seconds())
 	}
 }
+
+// WebhookSent counts an attempt to deliver an event; see webhook.Meter.
+func (m *Metrics) WebhookSent(outcome string) { count(m.webhooks[outcome], 1) }
 
 // Swept counts n rows that were removed because they are old.
 func (m *Metrics) Swept(kind Kind, n int) { count(m.swept[kind], n) }

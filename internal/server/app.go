@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store"
 	"github.com/latchkey-dev/latchkey/internal/token"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // App is the domain on a store: what both the server and the command line act with.
@@ -30,6 +31,7 @@ type App struct {
 	Keys      *key.Service
 	Tokens    *token.Service
 	Documents *document.Service
+	Webhooks  *webhook.Service // sends nothing: a Server has one of its own
 	Now       func() time.Time
 }
 
@@ -55,6 +57,9 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 		return nil, err
 	}
 	if a.Keys, err = key.New(key.Deps{Store: st.Keys(), Master: master, Terms: a.terms, Now: now}); err != nil {
+		return nil, err
+	}
+	if a.Webhooks, err = webhook.New(webhook.Deps{Store: st.Webhooks(), Master: master, Now: now}); err != nil {
 		return nil, err
 	}
 	a.Tokens, err = token.New(token.Deps{

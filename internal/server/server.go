@@ -12,12 +12,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/config"
 	"github.com/latchkey-dev/latchkey/internal/face/native"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/limit"
 	"github.com/latchkey-dev/latchkey/internal/observe"
+	"github.com/latchkey-dev/latchkey/internal/outbound"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Limits on what a stranger may send and how slowly.
@@ -52,6 +55,8 @@ type Server struct {
 	handler  http.Handler
 	draining atomic.Bool
 	feed     *revocation.Hub
+	events   *audit.Watch
+	webhooks *webhook.Dispatcher
 	closing  chan struct{} // closed when requests under way have to come to an end
 }
 
@@ -73,8 +78,12 @@ func New(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := s.hooks()
+	if err != nil {
+		return nil, err
+	}
 	api, err := native.New(native.Deps{
-		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Documents: d.App.Documents, Events: d.App.Store.Events(),
+		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Documents: d.App.Documents, Events: d.App.Store.Events(), EventWatch: s.events, Webhooks: hooks,
 		Limiter: authentic, Junk: junk, Counter: counter{d.Metrics}, Revocations: s.feed, FeedMeter: d.Metrics, Draining: s.closing, Proxies: d.Config.TrustedProxies, Edge: s.edge,
 		PublicURL: d.PublicURL, Version: d.Version, Now: d.App.Now,
 	})
@@ -83,6 +92,27 @@ func New(d Deps) (*Server, error) {
 	}
 	s.handler = s.mount(api)
 	return s, nil
+}
+
+// hooks makes what follows the events and delivers them to webhooks, and returns what
+// applications do with theirs.
+func (s *Server) hooks() (*webhook.Service, error) {
+	app := s.deps.App
+	var err error
+	if s.events, err = audit.NewWatch(app.Store.Events(), s.deps.Log); err != nil {
+		return nil, err
+	}
+	sender := outbound.New(outbound.Config{Networks: s.deps.Config.WebhookNetworks, Version: s.deps.Version, Now: app.Now})
+	s.webhooks, err = webhook.NewDispatcher(webhook.DispatcherDeps{
+		Store: app.Store.Webhooks(), Outbox: app.Store.Outbox(), Events: app.Store.Events(), Watch: s.events, Master: app.Master, Sender: sender,
+		Meter: s.deps.Metrics, Now: app.Now, Log: s.deps.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return webhook.New(webhook.Deps{
+		Store: app.Store.Webhooks(), Master: app.Master, Networks: s.deps.Config.WebhookNetworks, Sender: sender, Now: app.Now,
+	})
 }
 
 // counter tells the metrics what a face counts.
@@ -119,6 +149,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		}).Run(work)
 	})
 	workers.Go(func() { s.feed.Run(work) })
+	workers.Go(func() { s.events.Run(work) })
+	workers.Go(func() { s.webhooks.Run(work) })
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,

@@ -59,6 +59,9 @@ func (w *Workers) Round(ctx context.Context) {
 		w.sweep(ctx, observe.Events, func() (int, error) {
 			return w.App.Store.Events().Sweep(ctx, now.Add(-w.KeepEvents), sweepChunk)
 		}),
+		w.sweep(ctx, observe.Deliveries, func() (int, error) {
+			return w.App.Store.Outbox().Sweep(ctx, now.Add(-w.KeepEvents), sweepChunk)
+		}),
 		w.sweep(ctx, observe.Revocations, func() (int, error) {
 			return w.App.Store.Revocations().Sweep(ctx, passed, sweepChunk)
 		}),

@@ -41,9 +41,8 @@ const (
 // Meter is told what was sent, for metrics.
 type Meter interface {
 	// WebhookSent is told of each attempt: "delivered", "failed" when it will be
-	// tried again, "dead" when it won't. lag is how long after the event, and counts
-	// for what was delivered.
-	WebhookSent(outcome string, lag time.Duration)
+	// tried again, "dead" when it won't.
+	WebhookSent(outcome string)
 }
 
 // DispatcherDeps is what a Dispatcher stands on.

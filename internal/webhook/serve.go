@@ -183,7 +183,7 @@ func (r *run) send(h Hook, t task) tried {
 	}
 	out.plan()
 	if !out.cut {
-		r.d.Meter.WebhookSent(out.word(), max(0, r.d.Now().Sub(t.entry.At)))
+		r.d.Meter.WebhookSent(out.word())
 	}
 	return out
 }

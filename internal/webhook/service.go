@@ -74,9 +74,10 @@ func New(d Deps) (*Service, error) {
 
 // Change is what is to be set of a webhook; nil members stay as they are.
 type Change struct {
-	URL, Description *string
-	Types            *[]string
-	Enabled          *bool
+	URL         *string
+	Types       *[]string
+	Description *string
+	Enabled     *bool
 }
 
 // apply returns the webhook with the changes. Everything that is wrong is told.

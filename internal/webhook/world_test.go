@@ -120,7 +120,7 @@ func (w *world) Send(ctx context.Context, m webhook.Message) webhook.Outcome {
 }
 
 // WebhookSent counts.
-func (w *world) WebhookSent(outcome string, _ time.Duration) {
+func (w *world) WebhookSent(outcome string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.metered[outcome]++

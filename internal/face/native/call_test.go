@@ -191,7 +191,7 @@ func sensitive(p latchkey.Problem) bool {
 const problemMedia = "application/problem+json"
 
 // credential matches every credential that an answer can hold.
-var credential = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]+\.[\w-]+|rt_[\w-]{40,}|lk_\w+_[\w-]{20,}`)
+var credential = regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]+\.[\w-]+|rt_[\w-]{40,}|lk_\w+_[\w-]{20,}|whsec_[\w+/=]{40,}`)
 
 func (w *world) checkSuccess(t testing.TB, route native.Route, c call, a *reply) {
 	t.Helper()
@@ -257,7 +257,7 @@ func secretParts(s string) []string {
 		// Header and claims are no secrets, and parts of them are in every token.
 		s = s[strings.LastIndex(s, ".")+1:]
 	}
-	for _, prefix := range []string{"rt_", "lk_mgmt_", "lk_verify_"} {
+	for _, prefix := range []string{"whsec_", "rt_", "lk_mgmt_", "lk_verify_"} {
 		s = strings.TrimPrefix(s, prefix)
 	}
 	const size = 12

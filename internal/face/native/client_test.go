@@ -88,6 +88,7 @@ func TestClientHasEveryOperation(t *testing.T) {
 	exerciseTenantSettings(t, w, manager)
 	exerciseProject(t, manager)
 	exerciseTemplates(t, w, manager)
+	exerciseWebhooks(t, w, manager)
 	exerciseLife(t, w, manager) // at the end: the project is gone afterwards
 	for _, r := range w.face.Routes() {
 		if r.Tag == "Discovery" || elsewhere[r.ID] != "" {

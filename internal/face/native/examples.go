@@ -33,5 +33,7 @@ var examples = map[string]string{
 	"rollOutTemplate":     `{"percent":50}`,
 	"previewTemplate":     `{"document":{"claims":{"plan":"{{ tenant.attributes.plan }}"}}}`,
 	"rotateKey":           `{"immediate":false}`,
+	"createWebhook":       `{"url":"https://billing.example.com/hooks","types":["user.*","session.ended"],"description":"billing"}`,
+	"changeWebhook":       `{"enabled":true}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions","events"],"networks":["192.0.2.0/24"]}`,
 }

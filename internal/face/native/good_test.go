@@ -44,6 +44,8 @@ var bodies = map[string]string{
 	"rollOutTemplate":     `{"percent":50}`,
 	"previewTemplate":     `{"document":{"claims":{"hello":"Hi {{ user.name }}"}},"session":"{sid}"}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions"],"networks":["192.0.2.0/24"]}`,
+	"createWebhook":       `{"url":"https://billing.example.com/hooks","types":["user.*","session.ended"],"description":"billing"}`,
+	"changeWebhook":       `{"enabled":false}`,
 }
 
 // queries are those that make an answer the same in every run: events of one moment have
@@ -74,7 +76,8 @@ func (w *world) goodAt(t testing.TB, s *site, r native.Route) call {
 	}
 	fill := strings.NewReplacer("{project}", s.project.String(), "{sid}", set.Session.ID, "{user}", s.user.String(),
 		"{kind}", "user", "{version}", "1", "{kid}", keys[0].ID.String(), "{key}", last.ID.String(),
-		"{tenant}", s.grants.tenant.String(), "{role}", s.grants.role.String(), "{permission}", s.grants.permission)
+		"{tenant}", s.grants.tenant.String(), "{role}", s.grants.role.String(), "{permission}", s.grants.permission,
+		"{webhook}", s.hooks.id.String(), "{event}", s.hooks.missed.String())
 	c := call{method: r.Method, path: fill.Replace(r.Pattern) + queries[r.ID], body: fill.Replace(bodies[r.ID])}
 	switch {
 	case r.Scope != "":

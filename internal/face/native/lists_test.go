@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // list is any list, of what has an id or else a name.
@@ -21,6 +22,9 @@ type anyList struct {
 		ID      string `json:"id"`
 		Name    string `json:"name"`
 		Version int    `json:"version"` // of what has a number instead
+		Event   struct {
+			ID string `json:"id"`
+		} `json:"event"`
 	}
 	NextPageToken string `json:"nextPageToken"`
 }
@@ -62,7 +66,7 @@ func (w *world) paged(t testing.TB, c call, size int) []string {
 			if item.Version > 0 {
 				item.ID = fmt.Sprintf("%09d", item.Version)
 			}
-			out = append(out, cmp.Or(item.ID, item.Name))
+			out = append(out, cmp.Or(item.ID, item.Name, item.Event.ID))
 		}
 		if token = list.NextPageToken; token == "" {
 			return out
@@ -78,7 +82,7 @@ func (w *world) lists(t testing.TB, token string) map[string]call {
 		if b, err := json.Marshal(r.Query); err != nil || !strings.Contains(string(b), `"Token"`) {
 			continue
 		}
-		c := call{method: r.Method, path: strings.NewReplacer("{project}", w.project.String(), "{kind}", "user").Replace(r.Pattern), bearer: w.key}
+		c := call{method: r.Method, path: strings.NewReplacer("{project}", w.project.String(), "{kind}", "user", "{webhook}", w.hooks.id.String()).Replace(r.Pattern), bearer: w.key}
 		if r.Scope == "" {
 			c.bearer = token
 		}
@@ -97,6 +101,8 @@ func TestListsPage(t *testing.T) {
 	for i := range 7 {
 		w.clock.Move(time.Second)
 		token = w.signIn(t, w.site).SessionToken
+		w.newHooks(t, w.project)
+		w.miss(t, webhook.Hook{ID: w.hooks.id, Project: w.project})
 		w.newUser(t, w.project, fmt.Sprintf("user%d@example.com", i))
 		w.makeKey(t, w.key, fmt.Sprintf(`{"name":"key %d"}`, i))
 		for _, kind := range []string{"tenants", "roles", "permissions"} {

@@ -26,6 +26,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/token"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Limiter bounds what one network may ask of the end-user endpoints.
@@ -54,6 +55,10 @@ type Deps struct {
 	Keys      *key.Service
 	Documents *document.Service
 	Events    audit.Store
+	// EventWatch wakes those who follow the events; they are let go when Draining is
+	// closed.
+	EventWatch *audit.Watch
+	Webhooks   *webhook.Service
 	// Revocations is the revocation feed; its subscribers are let go when Draining is
 	// closed.
 	Revocations *revocation.Hub
@@ -81,7 +86,7 @@ type Face struct {
 
 // New returns a Face. All members of d but Edge and Proxies are needed.
 func New(d Deps) (*Face, error) {
-	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Documents == nil || d.Events == nil || d.Revocations == nil || d.FeedMeter == nil ||
+	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Documents == nil || d.Events == nil || d.EventWatch == nil || d.Webhooks == nil || d.Revocations == nil || d.FeedMeter == nil ||
 		d.Limiter == nil || d.Junk == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
 		return nil, errors.New("native: a dependency is missing")
 	}
@@ -178,6 +183,7 @@ const (
 	tagKeys       = "Signing keys"
 	tagTemplates  = "Templates"
 	tagEvents     = "Events"
+	tagWebhooks   = "Webhooks"
 	tagManagement = "Management keys"
 	// tagRevocations is what verifiers follow.
 	tagRevocations = "Revocations"
@@ -188,7 +194,7 @@ func (f *Face) table() []Route {
 	for _, part := range [][]Route{
 		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
 		f.userRoutes(), f.grantRoutes(), f.batchRoutes(), f.tenantRoutes(), f.roleRoutes(), f.permissionRoutes(), f.projectRoutes(), f.settingsRoutes(), f.tenantSettingsRoutes(), f.templateRoutes(),
-		f.keyRoutes(), f.eventRoutes(), f.managementKeyRoutes(),
+		f.keyRoutes(), f.eventRoutes(), f.webhookRoutes(), f.managementKeyRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -49,6 +49,7 @@ var tagAbout = []struct{ name, about string }{
 	{tagKeys, "The keys that sign tokens, and their life cycle."},
 	{tagEvents, "The audit log."},
 	{tagTemplates, "What session tokens carry of the project's own, and what is asked of a sign-in: documents with expressions, in versions."},
+	{tagWebhooks, "Addresses of applications to which events are sent, signed as the Standard Webhooks specification says."},
 	{tagManagement, "The credentials of applications."},
 }
 
@@ -63,6 +64,8 @@ var pathAbout = map[string]struct{ about, example string }{
 	"kid":        {"The signing key's id: the kid of its JWK.", "key_01kkaj7vdq6bm9sa2w4fy8tkcp"},
 	"kind":       {"user or accessKey, for templates; signIn, for sign-in actions.", "user"},
 	"version":    {"The number of a version.", "3"},
+	"webhook":    {"The webhook's id.", "wh_01kkaj7ve2d4gm7xq0tn5s8rbw"},
+	"event":      {"The event's id.", "evt_01kkaj7vexw3rk9c6b1zp8yhfd"},
 }
 
 // describe makes the OpenAPI document of the routes, and the page for people from it.

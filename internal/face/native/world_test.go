@@ -24,6 +24,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
 	"github.com/latchkey-dev/latchkey/internal/store/storetest"
 	"github.com/latchkey-dev/latchkey/internal/token"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 const publicURL = "https://auth.example.com"
@@ -32,6 +33,8 @@ const publicURL = "https://auth.example.com"
 // stands still, and one project. Every request that is made through it is checked
 // against the OpenAPI document and searched for leaks (see check).
 type world struct {
+	store    *memory.Store
+	webhooks *webhook.Service
 	*site
 	clock     *storetest.Clock
 	tap       *tap
@@ -58,6 +61,7 @@ type site struct {
 	project id.Project
 	key     string
 	user    id.User
+	hooks   hooks
 	grants  grants
 }
 
@@ -98,9 +102,14 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	hub, err := revocation.NewHub(revocation.HubConfig{Store: store.Revocations(), Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
+	w.store = store
+	watch, err := audit.NewWatch(store.Events(), slog.New(slog.DiscardHandler))
+	must(t, err)
+	w.webhooks, err = webhook.New(webhook.Deps{Store: tappedWebhooks{store.Webhooks(), w.tap}, Master: master, Sender: receiver{}, Now: w.clock.Now})
+	must(t, err)
 	edge := wire.Edge{Report: w.report}
 	w.face, err = native.New(native.Deps{
-		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Documents: w.papers, Events: tappedEvents{store.Events(), w.tap},
+		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Documents: w.papers, Events: tappedEvents{store.Events(), w.tap}, EventWatch: watch, Webhooks: w.webhooks,
 		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Revocations: hub, FeedMeter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
@@ -135,6 +144,7 @@ func (w *world) newSite(t testing.TB, master *secret.Ring) *site {
 	s.key = w.newKey(t, p.ID, directory.NewKey{Name: "everything", Kind: secret.Management})
 	s.grants = w.newGrants(t, s.project)
 	s.user = s.grants.member(t, w, "alice@example.com")
+	s.hooks = w.newHooks(t, s.project)
 	return s
 }
 
