@@ -99,7 +99,7 @@ type UserBatchResult struct {
 type UserOutcome struct {
 	Status  string       `json:"status" enum:"created,deleted,refused"`
 	ID      string       `json:"id,omitempty" description:"Of the user who was created, or was to be deleted."`
-	User    *User        `json:"user,omitempty" description:"The user who was created."`
+	User    *User        `json:"user,omitempty" description:"The user who was created. Absent when the answer would become too large."`
 	Problem *ItemProblem `json:"problem,omitempty" description:"Why it was refused."`
 }
 

@@ -1,6 +1,8 @@
-// Package directory owns who is known: projects, their users, and the management keys
-// of their applications. It doesn't know sessions; disabling or deleting a user ends
-// sessions because every refresh looks at the user's row in its own transaction.
+// Package directory owns who is known, and who may what: projects, their users, tenants,
+// roles and permissions, and the management keys of their applications. It doesn't know
+// sessions; disabling or deleting a user or tenant ends sessions because every refresh
+// looks at their rows in its own transaction, and what is granted gets into tokens because
+// every refresh reads it.
 package directory
 
 import (

@@ -105,8 +105,12 @@ func (f *Face) createMany(r *http.Request, c caller, all []latchkey.UserRequest)
 	if err != nil {
 		return nil, err
 	}
+	shown := fitting(users)
 	for j := range users {
-		out[at[j]] = latchkey.UserOutcome{Status: itemCreated, ID: users[j].ID, User: &users[j]}
+		out[at[j]] = latchkey.UserOutcome{Status: itemCreated, ID: users[j].ID}
+		if j < shown {
+			out[at[j]].User = &users[j]
+		}
 	}
 	return out, nil
 }

@@ -103,6 +103,42 @@ func (f *Face) renderUsers(ctx context.Context, p id.Project, users ...directory
 	return out, nil
 }
 
+// maxUsers bounds what an answer shows of users, in bytes, roughly: an extreme user can take
+// a few hundred KiB, and clients don't read answers of any size.
+const maxUsers = 4 << 20
+
+// fitting returns how many of the users an answer can show, at least one.
+func fitting(users []latchkey.User) int {
+	size := 0
+	for i, u := range users {
+		size += userSize(u)
+		if size > maxUsers && i > 0 {
+			return i
+		}
+	}
+	return len(users)
+}
+
+// userSize is about what a user takes in an answer, in bytes.
+func userSize(u latchkey.User) int {
+	const member = 48 // names, quotes and an identifier
+	size := 6*member + len(u.Attributes) + len(u.Name) + len(u.Email)
+	for _, login := range u.LoginIDs {
+		size += len(login)
+	}
+	roles := func(list []latchkey.RoleName) {
+		for _, r := range list {
+			size += member + len(r.Name)
+		}
+	}
+	roles(u.Roles)
+	for _, m := range u.Tenants {
+		size += member + len(m.Name)
+		roles(m.Roles)
+	}
+	return size
+}
+
 // grantNames are what tenants and roles are called.
 type grantNames struct {
 	tenants map[id.Tenant]string

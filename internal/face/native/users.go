@@ -127,6 +127,9 @@ func (f *Face) listUsers(w http.ResponseWriter, r *http.Request, c caller) error
 	if out.Users, err = f.renderUsers(r.Context(), c.project, found...); err != nil {
 		return err
 	}
+	if n := fitting(out.Users); n < len(out.Users) {
+		out.Users, next = out.Users[:n], found[n-1].ID
+	}
 	if !next.IsZero() {
 		out.NextPageToken = wire.EncodePage(next[:])
 	}
