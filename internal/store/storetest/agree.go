@@ -56,6 +56,7 @@ type game struct {
 	version int64
 	users   []id.User
 	tenants []id.Tenant
+	roles   []id.Role
 	keys    []key.Key
 	family  []family
 	managed []directory.ManagementKey
@@ -175,6 +176,7 @@ func (g *game) compare() {
 			return answer{Row: row, Subject: subject}, err
 		})
 	}
+	g.compareGrants()
 	g.same("Events.List", func(s Store) (any, error) { return g.events(s, audit.Query{}) })
 	g.same("Revocations.Of", func(s Store) (any, error) {
 		list, err := s.Revocations().Of(g.ctx, g.project, 0, 9999)
@@ -205,6 +207,9 @@ func (g *game) events(s Store, q audit.Query) ([]audit.Event, error) {
 func (g *game) leave() {
 	g.clock.Move(100 * 365 * 24 * time.Hour)
 	g.same("Bulk.Sweep", func(s Store) (any, error) { return s.Bulk().Sweep(g.ctx, g.clock.Now(), 9999) })
+	g.same("Tenants.Sweep", func(s Store) (any, error) { return s.Tenants().Sweep(g.ctx, 9999) })
+	g.same("Users.List, swept", func(s Store) (any, error) { return s.Users().List(g.ctx, g.project, id.User{}, 999) })
+	g.compareGrants()
 	g.same("Bulk.Count", func(s Store) (any, error) { return s.Bulk().Count(g.ctx, session.Filter{Project: g.project}) })
 	g.same("Revocations.Sweep", func(s Store) (any, error) { return s.Revocations().Sweep(g.ctx, g.clock.Now(), 9999) })
 	for _, k := range g.managed {

@@ -17,7 +17,9 @@ var moves = [...]func(*game){
 	(*game).refresh, (*game).wait, (*game).signIn, (*game).refresh, (*game).wait, (*game).refresh,
 	(*game).confirm, (*game).claims, (*game).end, (*game).endAll, (*game).endMatching, (*game).sweep,
 	(*game).addUser, (*game).changeUser, (*game).deleteUser, (*game).settings, (*game).signingKeys, (*game).managementKeys,
-	(*game).list, (*game).count, (*game).history, (*game).signIn, (*game).life,
+	(*game).list, (*game).count, (*game).history, (*game).signIn, (*game).life, (*game).stepUp,
+	(*game).addTenant, (*game).changeTenant, (*game).grant, (*game).override, (*game).sweepGrants, (*game).search, (*game).batch,
+	(*game).permissions, (*game).addRole, (*game).changeRole, (*game).deleteRole, (*game).grantMore, (*game).grantMore,
 }
 
 func (g *game) wait() {
