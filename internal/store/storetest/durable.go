@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -62,6 +64,7 @@ type keeper struct {
 	*world
 	*rand.Rand
 	user  directory.User
+	role  id.Role
 	live  map[id.Session]session.Row
 	dead  map[id.Session]session.Row
 	doubt id.Session // has a call under way: either outcome is right
@@ -80,8 +83,9 @@ func durableAcknowledged(t *testing.T, w *world) {
 	random := rand.New(rand.NewPCG(7, 1))
 	var keepers []*keeper
 	for i := range 8 {
+		role := w.newRole(t, id.Tenant{}, fmt.Sprint("role ", i), "doc.read")
 		keepers = append(keepers, &keeper{
-			world: w, Rand: rand.New(rand.NewPCG(7, uint64(i))), user: w.newUser(t),
+			world: w, Rand: rand.New(rand.NewPCG(7, uint64(i))), user: w.newUser(t), role: role.ID,
 			live: map[id.Session]session.Row{}, dead: map[id.Session]session.Row{},
 		})
 	}
@@ -136,6 +140,8 @@ func (k *keeper) step(ctx context.Context) error {
 			}
 			k.all = false
 		}
+	case n == 2:
+		_, err = k.Roles().Change(ctx, row.Project, k.role, changedAgain)
 	case n < 5:
 		claims := json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))
 		row, err = k.Sessions().SetClaims(ctx, row.Project, row.ID, row.ClaimsEpoch, claims, nil, k.event(row.Project, audit.SessionClaims))
@@ -148,6 +154,14 @@ func (k *keeper) step(ctx context.Context) error {
 		k.doubt = id.Session{}
 	}
 	return err
+}
+
+// changedAgain changes what a role permits, and counts.
+func changedAgain(r directory.Role) (directory.Role, []audit.Event, error) {
+	times := len(strings.TrimPrefix(r.Description, "may "+r.Name))
+	r.Permissions = []string{"doc.read"}[:times%2]
+	r.Description += "."
+	return r, nil, nil
 }
 
 func (k *keeper) any() session.Row {
@@ -274,6 +288,12 @@ func (w *world) verifyEntries(t *testing.T, rows []session.Row) {
 		if n := told["epoch "+row.ID.String()]; n < row.ClaimsEpoch {
 			t.Fatalf("the claims of session %v have changed %d times, told %d times", row.ID, row.ClaimsEpoch, n)
 		}
+	}
+	roles, err := w.Roles().List(w.ctx, directory.RoleQuery{Project: w.project.ID, Limit: 999})
+	ok(t, err)
+	for _, r := range roles {
+		times := len(strings.TrimPrefix(r.Description, "may "+r.Name))
+		same(t, "how often verifiers were told of a role", int64(times), told["role "+latchkey.RoleMark(r.Name)])
 	}
 	for _, u := range users {
 		if n := told["user "+u.ID.String()]; n < u.Epoch {
