@@ -121,8 +121,9 @@ const maxTold = 10_000
 // doesn't fill the log: one event a minute for each place of a version. The zero value
 // is ready to use; it is safe for concurrent use.
 type told struct {
-	mu sync.Mutex
-	m  map[place]time.Time
+	mu    sync.Mutex
+	m     map[place]time.Time
+	swept time.Time // when it was last looked through for what can be forgotten
 }
 
 // place is a place in a version of a document.
@@ -141,11 +142,7 @@ func (t *told) due(at place, now time.Time) bool {
 		return false
 	}
 	if len(t.m) >= maxTold {
-		for p, last := range t.m {
-			if now.Sub(last).Abs() >= quiet {
-				delete(t.m, p)
-			}
-		}
+		t.sweep(now)
 		if len(t.m) >= maxTold {
 			return false
 		}
@@ -155,6 +152,20 @@ func (t *told) due(at place, now time.Time) bool {
 	}
 	t.m[at] = now
 	return true
+}
+
+// sweep forgets what may be told again. A full memory isn't looked through for each
+// failure anew.
+func (t *told) sweep(now time.Time) {
+	if now.Sub(t.swept).Abs() < time.Second {
+		return
+	}
+	t.swept = now
+	for p, last := range t.m {
+		if now.Sub(last).Abs() >= quiet {
+			delete(t.m, p)
+		}
+	}
 }
 
 // forget makes a failure due again.
