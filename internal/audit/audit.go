@@ -91,7 +91,7 @@ func Types() []Type {
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted,
 		AccessKeyCreated, AccessKeyChanged, AccessKeyDisabled, AccessKeyEnabled, AccessKeyRotated, AccessKeyDeleted,
-		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, TemplateFailed, GrantsLeftOut,
+		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, GrantsLeftOut, TemplateFailed,
 		WebhookCreated, WebhookUpdated, WebhookRotated, WebhookDisabled, WebhookDeleted, MasterKeyResealed}
 }
 
