@@ -46,8 +46,11 @@ func (k ManagementKey) outside(n netip.Prefix) bool {
 	return !slices.ContainsFunc(k.Networks, func(own netip.Prefix) bool { return own.Bits() <= n.Bits() && own.Contains(n.Addr()) })
 }
 
-func (k ManagementKey) admits(ip netip.Addr) bool {
-	return len(k.Networks) == 0 || slices.ContainsFunc(k.Networks, func(n netip.Prefix) bool { return n.Contains(ip.Unmap()) })
+func (k ManagementKey) admits(ip netip.Addr) bool { return admitted(k.Networks, ip) }
+
+// admitted reports whether an address is in one of the networks; without any, all are.
+func admitted(networks []netip.Prefix, ip netip.Addr) bool {
+	return len(networks) == 0 || slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(ip.Unmap()) })
 }
 
 func (n NewKey) check(now time.Time) error {

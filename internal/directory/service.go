@@ -29,6 +29,7 @@ type Deps struct {
 	Roles       RoleStore
 	Permissions PermissionStore
 	Keys        ManagementKeyStore
+	AccessKeys  AccessKeyStore
 	Now         func() time.Time
 
 	// PublicURL is where clients reach the server; empty when that isn't known. No
@@ -47,6 +48,7 @@ type Service struct {
 	roles       RoleStore
 	permissions PermissionStore
 	keys        ManagementKeyStore
+	accessKeys  AccessKeyStore
 	now         func() time.Time
 
 	publicHost string // without port
@@ -56,7 +58,7 @@ type Service struct {
 // New returns a Service. All members of d but PublicURL are needed.
 func New(d Deps) (*Service, error) {
 	if d.Projects == nil || d.Lives == nil || d.Users == nil || d.Batches == nil || d.Holders == nil || d.Tenants == nil || d.Roles == nil ||
-		d.Permissions == nil || d.Keys == nil || d.Now == nil {
+		d.Permissions == nil || d.Keys == nil || d.AccessKeys == nil || d.Now == nil {
 		return nil, errors.New("directory: a dependency is missing")
 	}
 	public, err := url.Parse(d.PublicURL)
@@ -65,7 +67,7 @@ func New(d Deps) (*Service, error) {
 	}
 	return &Service{
 		projects: d.Projects, lives: d.Lives, users: d.Users, batches: d.Batches, holders: d.Holders, tenants: d.Tenants, roles: d.Roles,
-		permissions: d.Permissions, keys: d.Keys, now: d.Now, publicHost: public.Hostname(),
+		permissions: d.Permissions, keys: d.Keys, accessKeys: d.AccessKeys, now: d.Now, publicHost: public.Hostname(),
 	}, nil
 }
 
@@ -203,6 +205,9 @@ func (s *Service) CreateKey(ctx context.Context, p id.Project, in NewKey, by Man
 // deleted, for all that isn't of ScopeVerify.
 func (s *Service) Key(ctx context.Context, p id.Project, clear secret.Text, ip netip.Addr, scope Scope) (ManagementKey, error) {
 	kind, err := secret.ParseKey(clear)
+	if err == nil && kind == secret.Access {
+		return ManagementKey{}, fault.New(fault.Unauthenticated, "An access key opens nothing by itself: exchange it for a token at {issuer}/access-keys/exchange. Here a management key is wanted.")
+	}
 	if err != nil {
 		return ManagementKey{}, fault.New(fault.Unauthenticated, "A management key of this project is wanted as Bearer credential; this isn't one.")
 	}

@@ -47,7 +47,7 @@ type world struct {
 func (w *world) deps() directory.Deps {
 	return directory.Deps{
 		Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Batches: w.store.Batches(), Holders: w.store.Holders(), Tenants: w.store.Tenants(), Roles: w.store.Roles(),
-		Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(), Now: w.clock.now,
+		Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(), AccessKeys: w.store.AccessKeys(), Now: w.clock.now,
 	}
 }
 

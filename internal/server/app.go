@@ -49,7 +49,7 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 	var err error
 	if a.Directory, err = directory.New(directory.Deps{
 		Projects: st.Projects(), Lives: st.Lives(), Users: st.Users(), Batches: st.Batches(), Holders: st.Holders(), Tenants: st.Tenants(),
-		Roles: st.Roles(), Permissions: st.Permissions(), Keys: st.ManagementKeys(), Now: now, PublicURL: known,
+		Roles: st.Roles(), Permissions: st.Permissions(), Keys: st.ManagementKeys(), AccessKeys: st.AccessKeys(), Now: now, PublicURL: known,
 	}); err != nil {
 		return nil, err
 	}

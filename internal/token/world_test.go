@@ -51,7 +51,7 @@ func newWorld(t testing.TB, patch string) *world {
 	must(t, err)
 	w.directory, err = directory.New(directory.Deps{
 		Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Batches: w.store.Batches(), Holders: w.store.Holders(), Tenants: w.store.Tenants(), Roles: w.store.Roles(),
-		Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(), Now: clock.Now,
+		Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(), AccessKeys: w.store.AccessKeys(), Now: clock.Now,
 	})
 	must(t, err)
 	w.keys, err = key.New(key.Deps{Store: w.store.Keys(), Master: w.master, Terms: w.terms, Now: clock.Now})

@@ -108,7 +108,10 @@ func TestNoCredentialIsShownTwice(t *testing.T) {
 	for _, r := range w.face.Routes() {
 		a := w.ok(t, w.goodAt(t, w.another(t), r), nil)
 		found := credential.FindAllString(string(a.body), -1)
-		want := map[string]int{"createSession": 2, "refreshSession": 2, "createManagementKey": 1, "rotateManagementKey": 1, "createWebhook": 1, "rotateWebhook": 1}[r.ID]
+		want := map[string]int{
+			"createSession": 2, "refreshSession": 2, "createManagementKey": 1, "rotateManagementKey": 1,
+			"createWebhook": 1, "rotateWebhook": 1, "createAccessKey": 1, "rotateAccessKey": 1, "exchangeAccessKey": 1,
+		}[r.ID]
 		if len(found) != want {
 			t.Errorf("%s: %d credentials are in the answer, want %d", r.ID, len(found), want)
 		}

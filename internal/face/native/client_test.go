@@ -86,6 +86,7 @@ func TestClientHasEveryOperation(t *testing.T) {
 	exerciseUsers(t, manager)
 	exerciseDirectory(t, manager)
 	exerciseTenantSettings(t, w, manager)
+	exerciseAccessKeys(t, w, manager, user)
 	exerciseProject(t, manager)
 	exerciseTemplates(t, w, manager)
 	exerciseWebhooks(t, w, manager)

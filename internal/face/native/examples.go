@@ -35,5 +35,8 @@ var examples = map[string]string{
 	"rotateKey":           `{"immediate":false}`,
 	"createWebhook":       `{"url":"https://billing.example.com/hooks","types":["user.*","session.ended"],"description":"billing"}`,
 	"changeWebhook":       `{"enabled":true}`,
+	"createAccessKey":     `{"name":"nightly import","roles":["auditor"],"tenants":[{"tenant":"ten_01kkaj7vce4sb0m5r8t9wz2dxq","roles":["member"]}],"networks":["192.0.2.0/24"]}`,
+	"changeAccessKey":     `{"status":"disabled"}`,
+	"exchangeAccessKey":   `{"claims":{"job":"import-7"}}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions","events"],"networks":["192.0.2.0/24"]}`,
 }

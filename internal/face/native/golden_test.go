@@ -48,8 +48,8 @@ func difference(got, want string) string {
 
 // random matches what is drawn at random: identifiers, tokens, and the values of
 // members that hold nothing else.
-var random = regexp.MustCompile(`\b(prj|usr|ses|key|mk|evt|wh|ten|role)_[0-9a-z]{26}\b|` +
-	`eyJ[\w-]+\.[\w-]+\.[\w-]+|rt_[\w-]{40,}|lk_(mgmt|verify)_[\w-]{20,}|whsec_[\w+/=]{40,}|` +
+var random = regexp.MustCompile(`\b(prj|usr|ses|key|mk|evt|wh|ten|role|ak)_[0-9a-z]{26}\b|` +
+	`eyJ[\w-]+\.[\w-]+\.[\w-]+|rt_[\w-]{40,}|lk_(mgmt|verify|ak)_[\w-]{20,}|whsec_[\w+/=]{40,}|` +
 	`"(?:rid|prt|jti|token|issued|presented|newest|x|y|n)": "[\w-]{16,}"|"nextPageToken": "[^"]+"`)
 
 // normalised gives equal random values equal names, so that a golden file shows which

@@ -43,6 +43,9 @@ var bodies = map[string]string{
 	"saveTemplate":        `{"document":{"claims":{"plan":"{{ tenant.attributes.plan }}","hello":"Hi {{ user.name }}"}},"percent":10,"comment":"plans"}`,
 	"rollOutTemplate":     `{"percent":50}`,
 	"previewTemplate":     `{"document":{"claims":{"hello":"Hi {{ user.name }}"}},"session":"{sid}"}`,
+	"createAccessKey":     `{"name":"nightly import","description":"The importer","roles":["auditor"],"tenants":[{"tenant":"{tenant}","roles":["member"]}],"claims":{"team":"data"},"attributes":{"cost":7},"networks":["192.0.2.0/24"]}`,
+	"changeAccessKey":     `{"description":"Imports what partners send","neverExpires":true}`,
+	"exchangeAccessKey":   `{"claims":{"job":"import-7"},"tenant":"{tenant}"}`,
 	"createManagementKey": `{"name":"support desk","scopes":["sessions"],"networks":["192.0.2.0/24"]}`,
 	"createWebhook":       `{"url":"https://billing.example.com/hooks","types":["user.*","session.ended"],"description":"billing"}`,
 	"changeWebhook":       `{"enabled":false}`,
@@ -76,10 +79,12 @@ func (w *world) goodAt(t testing.TB, s *site, r native.Route) call {
 	}
 	fill := strings.NewReplacer("{project}", s.project.String(), "{sid}", set.Session.ID, "{user}", s.user.String(),
 		"{kind}", "user", "{version}", "1", "{kid}", keys[0].ID.String(), "{key}", last.ID.String(),
-		"{tenant}", s.grants.tenant.String(), "{role}", s.grants.role.String(), "{permission}", s.grants.permission,
+		"{accessKey}", s.machine.ID.String(), "{tenant}", s.grants.tenant.String(), "{role}", s.grants.role.String(), "{permission}", s.grants.permission,
 		"{webhook}", s.hooks.id.String(), "{event}", s.hooks.missed.String())
 	c := call{method: r.Method, path: fill.Replace(r.Pattern) + queries[r.ID], body: fill.Replace(bodies[r.ID])}
 	switch {
+	case r.ID == "exchangeAccessKey":
+		c.bearer = s.machineKey
 	case r.Scope != "":
 		c.bearer = s.key
 	case strings.HasPrefix(r.Pattern, "/{project}/session"):

@@ -159,11 +159,16 @@ func namesOf(r directory.Resolved) grantNames {
 func (n grantNames) user(u directory.User) latchkey.User {
 	out := latchkey.User{
 		ID: u.ID.String(), LoginIDs: list(u.LoginIDs), Name: u.Name, Email: u.Email, Phone: u.Phone, Status: string(u.Status),
-		Attributes: u.Attributes, Roles: n.held(u.Roles), Tenants: []latchkey.Membership{}, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		Attributes: u.Attributes, Roles: n.held(u.Roles), Tenants: n.memberships(u.Memberships), CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}
-	for _, m := range u.Memberships {
+	return out
+}
+
+func (n grantNames) memberships(list []directory.Membership) []latchkey.Membership {
+	out := []latchkey.Membership{}
+	for _, m := range list {
 		if name, there := n.tenants[m.Tenant]; there {
-			out.Tenants = append(out.Tenants, latchkey.Membership{Tenant: m.Tenant.String(), Name: name, Roles: n.held(m.Roles)})
+			out = append(out, latchkey.Membership{Tenant: m.Tenant.String(), Name: name, Roles: n.held(m.Roles)})
 		}
 	}
 	return out

@@ -105,7 +105,7 @@ func TestListsPage(t *testing.T) {
 		w.miss(t, webhook.Hook{ID: w.hooks.id, Project: w.project})
 		w.newUser(t, w.project, fmt.Sprintf("user%d@example.com", i))
 		w.makeKey(t, w.key, fmt.Sprintf(`{"name":"key %d"}`, i))
-		for _, kind := range []string{"tenants", "roles", "permissions"} {
+		for _, kind := range []string{"tenants", "roles", "permissions", "access-keys"} {
 			w.ok(t, w.manage("POST", "/"+kind, fmt.Sprintf(`{"name":"one %d"}`, i)), nil)
 		}
 		w.saveTemplate(t, fmt.Sprintf(`{"claims":{"n":%d}}`, i))

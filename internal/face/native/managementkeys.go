@@ -61,17 +61,22 @@ func newKey(b latchkey.ManagementKeyRequest) (directory.NewKey, error) {
 		in.Scopes = append(in.Scopes, directory.Scope(s))
 	}
 	var bad []fault.Field
-	for i, text := range b.Networks {
+	if in.Networks, bad = readNetworks(b.Networks); len(bad) > 0 {
+		return in, fault.New(fault.Invalid, "The management key can't be made like this.").WithFields(bad...)
+	}
+	return in, nil
+}
+
+// readNetworks reads the networks from which a key may be used.
+func readNetworks(list []string) (networks []netip.Prefix, bad []fault.Field) {
+	for i, text := range list {
 		n, err := netip.ParsePrefix(text)
 		if err != nil || n != n.Masked() || n.Addr().Is4In6() {
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/networks/%d", i), Code: "format", Detail: "A network such as 192.0.2.0/24 is wanted."})
 		}
-		in.Networks = append(in.Networks, n)
+		networks = append(networks, n)
 	}
-	if len(bad) > 0 {
-		return in, fault.New(fault.Invalid, "The management key can't be made like this.").WithFields(bad...)
-	}
-	return in, nil
+	return networks, bad
 }
 
 func (f *Face) listManagementKeys(w http.ResponseWriter, r *http.Request, c caller) error {

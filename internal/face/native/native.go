@@ -185,6 +185,7 @@ const (
 	tagEvents     = "Events"
 	tagWebhooks   = "Webhooks"
 	tagManagement = "Management keys"
+	tagAccess     = "Access keys"
 	// tagRevocations is what verifiers follow.
 	tagRevocations = "Revocations"
 )
@@ -194,7 +195,7 @@ func (f *Face) table() []Route {
 	for _, part := range [][]Route{
 		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
 		f.userRoutes(), f.grantRoutes(), f.batchRoutes(), f.tenantRoutes(), f.roleRoutes(), f.permissionRoutes(), f.projectRoutes(), f.settingsRoutes(), f.tenantSettingsRoutes(), f.templateRoutes(),
-		f.keyRoutes(), f.eventRoutes(), f.webhookRoutes(), f.managementKeyRoutes(),
+		f.keyRoutes(), f.eventRoutes(), f.webhookRoutes(), f.managementKeyRoutes(), f.accessKeyRoutes(),
 	} {
 		all = append(all, part...)
 	}

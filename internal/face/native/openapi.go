@@ -26,6 +26,7 @@ const (
 
 	schemeManagement = "managementKey"
 	schemeToken      = "token"
+	schemeAccess     = "accessKey"
 	schemeCookie     = "cookie"
 )
 
@@ -51,6 +52,7 @@ var tagAbout = []struct{ name, about string }{
 	{tagTemplates, "What session tokens carry of the project's own, and what is asked of a sign-in: documents with expressions, in versions."},
 	{tagWebhooks, "Addresses of applications to which events are sent, signed as the Standard Webhooks specification says."},
 	{tagManagement, "The credentials of applications."},
+	{tagAccess, "Machines with grants of their own: each exchanges its key for session tokens."},
 }
 
 var pathAbout = map[string]struct{ about, example string }{
@@ -61,6 +63,7 @@ var pathAbout = map[string]struct{ about, example string }{
 	"role":       {"The role's id.", "role_01kkaj7vcr7gd3c1n6v0p4jhey"},
 	"permission": {"The permission's name, percent-encoded.", "invoice:read"},
 	"key":        {"The management key's id. Not its secret.", "mk_01kkaj7vd1hn8rc5j0xt3zqey9"},
+	"accessKey":  {"The access key's id. Not its secret.", "ak_01kkaj7ve2xr5dq8t0n4ws6jmb"},
 	"kid":        {"The signing key's id: the kid of its JWK.", "key_01kkaj7vdq6bm9sa2w4fy8tkcp"},
 	"kind":       {"user or accessKey, for templates; signIn, for sign-in actions.", "user"},
 	"version":    {"The number of a version.", "3"},
@@ -82,6 +85,7 @@ func describe(routes []Route, publicURL, version string) (spec, page []byte, err
 	}
 	s.SetHTTPBearerTokenSecurity(schemeManagement, "", "A key of an application (lk_mgmt_… or lk_verify_…) that has the scope which the operation names.")
 	s.SetHTTPBearerTokenSecurity(schemeToken, "", "A session token or refresh token of an end user. Where the body may hold the refresh token, the header may also be absent, or hold the management key of an application that acts for the user.")
+	s.SetHTTPBearerTokenSecurity(schemeAccess, "", "An access key (lk_ak_…).")
 	_, refreshCookie := policy.CookieNames(policy.Defaults().Cookies)
 	s.SetAPIKeySecurity(schemeCookie, refreshCookie, openapi.InCookie, "The refresh token of a browser, of a project that delivers by cookie; name and attributes are settings. The session token's cookie is taken where a session token is. Requests that change something must come from the server's own origin or one of approvedOrigins.")
 	if err := describeShared(r); err != nil {
@@ -203,6 +207,8 @@ func (r Route) secure(oc openapi.OperationContext, op *openapi31.Operation) {
 	switch {
 	case r.Scope != "":
 		oc.AddSecurity(schemeManagement, string(r.Scope))
+	case r.Tag == tagAccess:
+		oc.AddSecurity(schemeAccess)
 	case r.forUsers():
 		oc.AddSecurity(schemeToken)
 		oc.AddSecurity(schemeCookie)

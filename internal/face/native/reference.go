@@ -143,6 +143,8 @@ func (op operation) credential() string {
 			ways = append(ways, "a management key with the scope "+strings.Join(way[schemeManagement], ", "))
 		case way[schemeToken] != nil:
 			ways = append(ways, "a session or refresh token")
+		case way[schemeAccess] != nil:
+			ways = append(ways, "an access key")
 		default:
 			ways = append(ways, "none")
 		}
@@ -164,6 +166,8 @@ func curl(r Route, op operation, server string) string {
 	switch {
 	case r.Scope != "":
 		parts = append(parts, `-H "Authorization: Bearer $MANAGEMENT_KEY"`)
+	case r.Tag == tagAccess:
+		parts = append(parts, `-H "Authorization: Bearer $ACCESS_KEY"`)
 	case r.forUsers():
 		parts = append(parts, `-H "Authorization: Bearer $REFRESH_TOKEN"`)
 	}

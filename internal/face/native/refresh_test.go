@@ -3,6 +3,7 @@ package native_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -242,7 +243,11 @@ func TestEndUserRoutesAreLimitedForEachNetwork(t *testing.T) {
 		good.from, good.header = "10.1.2.3", http.Header{"X-Forwarded-For": {"203.0.113.5, 198.51.100.77"}}
 		w.tap.drain()
 		a := w.refused(t, good, latchkey.CodeRateLimited)
-		if a.header.Get("Retry-After") != "3" || len(w.tap.drain()) > 0 {
+		calls := w.tap.drain()
+		if r.ID == "exchangeAccessKey" { // whether a key is authentic only the store knows
+			calls = slices.DeleteFunc(calls, func(verb string) bool { return verb == "accessKeys.FindByDigest" })
+		}
+		if a.header.Get("Retry-After") != "3" || len(calls) > 0 {
 			t.Errorf("%s: Retry-After %q, or the store was asked", r.ID, a.header.Get("Retry-After"))
 		}
 		if got := w.limiter.seen.String(); got != "198.51.100.0/24" {

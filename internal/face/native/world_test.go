@@ -63,6 +63,9 @@ type site struct {
 	user    id.User
 	hooks   hooks
 	grants  grants
+
+	machine    directory.AccessKey
+	machineKey string
 }
 
 // document is read once: it is the same in every world and takes long to make.
@@ -84,7 +87,7 @@ func newWorld(t testing.TB) *world {
 		Projects: projects, Lives: tappedLives{store.Lives(), w.tap}, Users: users, Batches: tappedBatches{store.Batches(), w.tap},
 		Holders: tappedHolders{store.Holders(), w.tap}, Tenants: tappedTenants{store.Tenants(), w.tap},
 		Roles: tappedRoles{store.Roles(), w.tap}, Permissions: tappedPermissions{store.Permissions(), w.tap},
-		Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, Now: w.clock.Now, PublicURL: publicURL,
+		Keys: tappedManagementKeys{store.ManagementKeys(), w.tap}, AccessKeys: tappedAccessKeys{store.AccessKeys(), w.tap}, Now: w.clock.Now, PublicURL: publicURL,
 	})
 	must(t, err)
 	w.keys, err = key.New(key.Deps{Store: signing, Master: master, Terms: w.terms, Now: w.clock.Now})
@@ -145,6 +148,7 @@ func (w *world) newSite(t testing.TB, master *secret.Ring) *site {
 	s.grants = w.newGrants(t, s.project)
 	s.user = s.grants.member(t, w, "alice@example.com")
 	s.hooks = w.newHooks(t, s.project)
+	s.machine, s.machineKey = w.newMachine(t, s)
 	return s
 }
 
@@ -160,6 +164,19 @@ func (w *world) newKey(t testing.TB, p id.Project, in directory.NewKey) string {
 	must(t, err)
 	w.secret(clear.Reveal())
 	return clear.Reveal()
+}
+
+// newMachine makes an access key with all that its site can grant.
+func (w *world) newMachine(t testing.TB, s *site) (directory.AccessKey, string) {
+	t.Helper()
+	k, clear, err := w.directory.CreateAccessKey(context.Background(), s.project, id.User{}, directory.AccessKeyChange{
+		Name: new("importer"), GrantChange: directory.GrantChange{
+			Roles: &[]string{"auditor"}, Tenants: &[]directory.MembershipChange{{Tenant: s.grants.tenant.String(), Roles: []string{"member"}}},
+		},
+	}, nil, audit.Origin{Actor: audit.CLI})
+	must(t, err)
+	w.secret(clear.Reveal())
+	return k, clear.Reveal()
 }
 
 func (w *world) newUser(t testing.TB, p id.Project, login string) id.User {
