@@ -130,15 +130,15 @@ func (t *terminal) doctor(ctx context.Context, f doctorFlags) error {
 		return err
 	}
 	if errors > 0 {
-		return &foundError{errors}
+		return &foundError{"the doctor found " + count(errors, "error")}
 	}
 	return nil
 }
 
 // foundError is the exit status of a run that found errors, which it has shown.
-type foundError struct{ errors int }
+type foundError struct{ text string }
 
-func (e *foundError) Error() string { return "the doctor found " + count(e.errors, "error") }
+func (e *foundError) Error() string { return e.text }
 
 func count(n int, what string) string {
 	if n == 1 {

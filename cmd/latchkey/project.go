@@ -23,7 +23,7 @@ var byCLI = audit.Origin{Actor: audit.CLI}
 
 func projectCommand(t *terminal) *cobra.Command {
 	return group("project", "Make projects, change and delete them", projectCreateCommand(t), projectListCommand(t), projectSettingsCommand(t),
-		projectDisableCommand(t), projectEnableCommand(t), projectDeleteCommand(t))
+		projectDisableCommand(t), projectEnableCommand(t), projectDeleteCommand(t), projectExportCommand(t), projectImportCommand(t))
 }
 
 type projectJSON struct {

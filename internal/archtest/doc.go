@@ -65,6 +65,7 @@ func house() []room {
 		{"internal/face/*", face},
 		{"internal/face/compat/*", face},
 
+		{"internal/transfer", frame},
 		{"internal/limit", frame},
 		{"internal/config", frame},
 		{"internal/observe", frame},

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -70,6 +71,16 @@ func (p Project) Outlived(l revocation.Life, now time.Time) bool {
 type ProjectChange struct {
 	Name   *string
 	Status *Status // Enabled or Disabled
+}
+
+// Check returns everything that is wrong with the change.
+func (c ProjectChange) Check() []fault.Field {
+	_, err := c.apply(Project{})
+	var refusal *fault.Error
+	if errors.As(err, &refusal) {
+		return refusal.Fields
+	}
+	return nil
 }
 
 func (c ProjectChange) apply(p Project) (Project, error) {

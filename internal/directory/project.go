@@ -20,16 +20,26 @@ const macLen = 32
 // CreateProject adds a project with default settings. It has no signing key yet: the
 // key life cycle makes its first one (key.Service.Tend).
 func (s *Service) CreateProject(ctx context.Context, name string, master *secret.Ring, o audit.Origin) (Project, error) {
+	now := s.now()
+	return s.addProject(ctx, id.NewProject(now), name, now, master, o)
+}
+
+// CreateProjectAs adds a project that has an id already, such as one that comes from another
+// store. An id that is taken is fault.Conflict.
+func (s *Service) CreateProjectAs(ctx context.Context, p id.Project, name string, master *secret.Ring, o audit.Origin) (Project, error) {
+	return s.addProject(ctx, p, name, s.now(), master, o)
+}
+
+func (s *Service) addProject(ctx context.Context, p id.Project, name string, now time.Time, master *secret.Ring, o audit.Origin) (Project, error) {
 	if name == "" || !plain(name, maxName) {
 		return Project{}, fault.New(fault.Invalid, "The project can't be made like this.").
 			WithFields(fault.Field{Pointer: "/name", Code: "format", Detail: "A name of 1 to 200 characters is wanted."})
 	}
-	now := s.now()
-	p := Project{ID: id.NewProject(now), Name: name, Status: Enabled, Settings: policy.Defaults(), Version: 1, CreatedAt: millis(now)}
+	made := Project{ID: p, Name: name, Status: Enabled, Settings: policy.Defaults(), Version: 1, CreatedAt: millis(now)}
 	mac := make([]byte, macLen)
 	rand.Read(mac)
-	p.SealedMAC = master.Seal(mac, MACContext(p.ID))
-	return p, s.projects.Insert(ctx, p, audit.New(p.ID, now, audit.ProjectCreated, o).With("name", name))
+	made.SealedMAC = master.Seal(mac, MACContext(p))
+	return made, s.projects.Insert(ctx, made, audit.New(p, now, audit.ProjectCreated, o).With("name", name))
 }
 
 // ResealMAC seals a project's MAC key under the first key of master, and reports whether

@@ -118,7 +118,12 @@ func (a *App) complete(ctx context.Context, p id.Project) error {
 
 // CreateProject adds a project with its first signing key.
 func (a *App) CreateProject(ctx context.Context, name string, o audit.Origin) (directory.Project, error) {
-	p, err := a.Directory.CreateProject(ctx, name, a.Master, o)
+	return a.CreateProjectAs(ctx, id.NewProject(a.Now()), name, o)
+}
+
+// CreateProjectAs is CreateProject with an id that the project has already.
+func (a *App) CreateProjectAs(ctx context.Context, as id.Project, name string, o audit.Origin) (directory.Project, error) {
+	p, err := a.Directory.CreateProjectAs(ctx, as, name, a.Master, o)
 	if err != nil {
 		return p, err
 	}

@@ -1,0 +1,164 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/store"
+	"github.com/latchkey-dev/latchkey/internal/store/memory"
+	"github.com/latchkey-dev/latchkey/internal/transfer"
+)
+
+var (
+	start  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	origin = audit.Origin{Actor: audit.CLI}
+)
+
+// world is a store with one project.
+type world struct {
+	*transfer.Service
+	t     testing.TB
+	now   time.Time
+	store store.Store
+	d     *directory.Service
+	p     id.Project
+}
+
+func newWorld(t testing.TB) *world { return worldOn(t, nil) }
+
+// worldOn puts something of the test's between the service and the memory store.
+func worldOn(t testing.TB, between func(store.Store) store.Store) *world {
+	t.Helper()
+	w := &world{t: t, now: start, p: numbered[id.Project](1)}
+	w.store = memory.Open(func() time.Time { w.now = w.now.Add(time.Millisecond); return w.now })
+	w.must(w.store.Projects().Insert(t.Context(), directory.Project{ID: w.p, Name: "Shop", Settings: policy.Defaults(), CreatedAt: start},
+		audit.New(w.p, start, audit.ProjectCreated, origin)))
+	if between != nil {
+		w.store = between(w.store)
+	}
+	var err error
+	w.d, err = directory.New(directory.Deps{
+		Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Batches: w.store.Batches(), Holders: w.store.Holders(),
+		Tenants: w.store.Tenants(), Roles: w.store.Roles(), Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(),
+		Now: func() time.Time { return w.now },
+	})
+	w.must(err)
+	w.Service, err = transfer.New(transfer.Deps{Store: w.store, Directory: w.d, Now: func() time.Time { return w.now }, Pause: func(context.Context, time.Duration) {}})
+	w.must(err)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// numbered returns the identifier with a number.
+func numbered[T ~[16]byte](n byte) T {
+	v := T{}
+	v[0], v[15] = 1, n
+	return v
+}
+
+// full fills the project with one of everything, and with what is odd.
+func (w *world) full() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	e := func(t audit.Type) audit.Event { return audit.New(w.p, w.now, t, origin) }
+	for _, name := range []string{"orders:read", "orders:write"} {
+		w.must(w.store.Permissions().Insert(ctx, directory.Permission{Project: w.p, Name: name, Description: "Ω <" + name + ">", CreatedAt: start}, e(audit.PermissionCreated)))
+	}
+	ttl, most := latchkey.Duration(5*time.Minute), 3
+	acme, bare := numbered[id.Tenant](10), numbered[id.Tenant](11)
+	w.must(w.store.Tenants().Insert(ctx, directory.Tenant{
+		ID: acme, Project: w.p, Name: "Acme", Status: directory.Enabled, Attributes: json.RawMessage(`{"a":{"b":[1,"<"]},"plan":"pro"}`),
+		Settings: latchkey.TenantSettings{SessionTokenTTL: &ttl, MaxSessions: &most}, CreatedAt: start, UpdatedAt: start,
+	}, e(audit.TenantCreated)))
+	w.must(w.store.Tenants().Insert(ctx, directory.Tenant{ID: bare, Project: w.p, Name: "Bare", Status: directory.Disabled, CreatedAt: start}, e(audit.TenantCreated)))
+	admin, member, own := numbered[id.Role](20), numbered[id.Role](21), numbered[id.Role](22)
+	for _, r := range []directory.Role{
+		{ID: admin, Name: "admin", Description: "may everything", Permissions: []string{"orders:read", "orders:write"}},
+		{ID: member, Name: "member"}, {ID: own, Name: "member", Tenant: acme, Permissions: []string{"orders:read"}},
+	} {
+		r.Project, r.CreatedAt = w.p, start
+		w.must(w.store.Roles().Insert(ctx, r, e(audit.RoleCreated)))
+	}
+	for _, u := range []directory.User{
+		{ID: numbered[id.User](30), LoginIDs: []string{"ada@example.com", "ada"}, Name: "Ada & Söhne", Email: "ada@example.com", Phone: "+4915112345678",
+			Status: directory.Enabled, Attributes: json.RawMessage(`{"n":12345678901234567890}`), Grants: directory.Grants{
+				Roles:       []id.Role{admin},
+				Memberships: []directory.Membership{{Tenant: acme, Roles: []id.Role{member, own}}, {Tenant: bare}},
+			}},
+		{ID: numbered[id.User](31), LoginIDs: []string{"bob"}, Status: directory.Disabled},
+	} {
+		u.Project, u.CreatedAt = w.p, start
+		w.must(w.store.Users().Insert(ctx, u, e(audit.UserCreated)))
+	}
+}
+
+func (w *world) export() string {
+	w.t.Helper()
+	var out bytes.Buffer
+	_, err := w.Export(w.t.Context(), w.p, &out, func(transfer.Counts) {})
+	w.must(err)
+	return out.String()
+}
+
+func (w *world) target() transfer.Target { return transfer.Target{Project: w.p, Origin: origin} }
+
+func (w *world) check(text string) transfer.Report {
+	w.t.Helper()
+	r, err := w.Check(w.t.Context(), w.target(), strings.NewReader(text), func(int) {})
+	w.must(err)
+	return r
+}
+
+// imported checks and applies.
+func (w *world) imported(text string) transfer.Report {
+	w.t.Helper()
+	r := w.check(text)
+	if r.Found > 0 {
+		w.t.Fatalf("refused: %s", problems(r))
+	}
+	done, err := w.Apply(w.t.Context(), w.target(), strings.NewReader(text), r, func(int) {})
+	w.must(err)
+	if fmt.Sprint(done.Outcome) != fmt.Sprint(r.Outcome) {
+		w.t.Errorf("the check foretold %v, and it became %v", r.Outcome, done.Outcome)
+	}
+	return done
+}
+
+// problems is what is wrong, a line each.
+func problems(r transfer.Report) string {
+	var b strings.Builder
+	for _, p := range r.Problems {
+		fmt.Fprintf(&b, "%d %s %s\n", p.Line, p.Pointer, p.Code)
+	}
+	return b.String()
+}
+
+func (w *world) events() int {
+	w.t.Helper()
+	list, err := w.store.Events().List(w.t.Context(), audit.Query{Project: w.p, Limit: 100_000})
+	w.must(err)
+	return len(list)
+}
+
+func (w *world) entries() int {
+	w.t.Helper()
+	list, err := w.store.Revocations().Of(w.t.Context(), w.p, 0, 100_000)
+	w.must(err)
+	return len(list)
+}
