@@ -11,7 +11,6 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
-	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
 const (
@@ -34,24 +33,32 @@ const (
 	streamStep = 256
 )
 
-// stream is one subscriber of the revocation feed by Server-Sent Events.
+// source is what a stream tells.
+type source interface {
+	// rest writes what there is, and returns what is closed when there is more.
+	rest(ctx context.Context, to *stream) (<-chan struct{}, error)
+
+	// beat is called now and then, so that the reader knows that the connection is there.
+	beat(to *stream)
+}
+
+// stream is one answer of Server-Sent Events.
 type stream struct {
 	face *Face
-	sub  *revocation.Subscription
 	w    http.ResponseWriter
 	rc   *http.ResponseController
 	buf  bytes.Buffer
-	live bool // it has caught up once
 
-	prove func(context.Context) error // that the key still opens the feed
+	prove func(context.Context) error // that the key still opens it
 }
 
-func (f *Face) stream(w http.ResponseWriter, r *http.Request, c caller, sub *revocation.Subscription) error {
-	s := &stream{face: f, sub: sub, w: w, rc: http.NewResponseController(w)}
+// begin opens a stream for a caller whose key has a scope.
+func (f *Face) begin(w http.ResponseWriter, r *http.Request, c caller, scope directory.Scope) *stream {
+	s := &stream{face: f, w: w, rc: http.NewResponseController(w)}
 	s.prove = func(ctx context.Context) error {
 		credential, _, err := wire.Bearer(r)
 		if err == nil {
-			_, err = f.d.Directory.Key(ctx, c.project, credential, f.d.Proxies.Client(r).IP, directory.ScopeVerify)
+			_, err = f.d.Directory.Key(ctx, c.project, credential, f.d.Proxies.Client(r).IP, scope)
 		}
 		return err
 	}
@@ -62,15 +69,12 @@ func (f *Face) stream(w http.ResponseWriter, r *http.Request, c caller, sub *rev
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
 	s.buf.WriteString("retry: 1000\n\n")
-	if sub.Snapshot {
-		s.event("snapshot", "", s.time())
-	}
-	return s.run(r.Context())
+	return s
 }
 
 // run writes until the reader is gone, the server drains, the key opens nothing any
 // more, or the stream is old enough.
-func (s *stream) run(ctx context.Context) error {
+func (s *stream) run(ctx context.Context, of source) error {
 	// The end of the answer is written after the last event's deadline.
 	defer func() { s.rc.SetWriteDeadline(time.Now().Add(patience)) }()
 	beat := time.NewTicker(heartbeat)
@@ -80,7 +84,7 @@ func (s *stream) run(ctx context.Context) error {
 	end := time.NewTimer(streamLife - streamJitter + rand.N(2*streamJitter))
 	defer end.Stop()
 	for {
-		ready, err := s.rest(ctx)
+		ready, err := of.rest(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -93,7 +97,7 @@ func (s *stream) run(ctx context.Context) error {
 			return nil
 		case <-ready:
 		case <-beat.C:
-			s.live = s.alive() || s.live
+			of.beat(s)
 		case <-prove.C:
 			switch fault.KindOf(s.prove(ctx)) {
 			case fault.Unauthenticated, fault.Forbidden:
@@ -103,55 +107,12 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// rest writes what there is, and returns what is closed when there is more.
-func (s *stream) rest(ctx context.Context) (<-chan struct{}, error) {
-	for {
-		lines, ready, err := s.sub.Next(ctx, streamStep)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range lines {
-			s.event("revocation", l.Cursor.String(), l.JSON)
-		}
-		if ready != nil && !s.live {
-			s.live = s.alive()
-		}
-		if err := s.flush(); err != nil {
-			return nil, err
-		}
-		s.sent(lines)
-		if ready != nil {
-			return ready, nil
-		}
-	}
-}
-
-// sent tells the meter of entries that are on their way.
-func (s *stream) sent(lines []revocation.Line) {
-	now := s.face.d.Now()
-	for _, l := range lines {
-		lag := time.Duration(-1)
-		if s.live {
-			lag = max(0, now.Sub(l.At))
-		}
-		s.face.d.FeedMeter.FeedSent(lag)
-	}
-}
-
-// alive says that the reader knows everything, if that is so: while the store can't be
-// read, only that the connection is there. It reports which.
-func (s *stream) alive() bool {
-	if !s.face.d.Revocations.Fresh() {
-		s.buf.WriteString(": the store can't be read now\n\n")
-		return false
-	}
-	s.event("live", s.sub.Cursor().String(), s.time())
-	return true
-}
-
 func (s *stream) time() []byte {
 	return fmt.Appendf(nil, `{"serverTime":%q}`, s.face.d.Now().UTC().Format(time.RFC3339Nano))
 }
+
+// comment adds what readers pass over.
+func (s *stream) comment(text string) { s.buf.WriteString(": " + text + "\n\n") }
 
 // event adds one event. data is JSON without line breaks.
 func (s *stream) event(name, cursor string, data []byte) {
