@@ -16,6 +16,7 @@ import (
 type eventQuery struct {
 	wire.Page
 	latchkey.EventFilter
+	After string `query:"after" maxLength:"40" description:"Of a stream: the id of the last event or live event that was read, 0.00000000 for the oldest event that is kept; without it the stream starts now. Last-Event-ID goes before it."`
 }
 
 func (f *Face) eventRoutes() []Route {
@@ -26,7 +27,9 @@ func (f *Face) eventRoutes() []Route {
 	}}
 }
 
-const eventsAbout = "A page may hold fewer events than pageSize, even none, while nextPageToken is set: the server looks at a bounded part of the log for each page. Go on until it is absent."
+const eventsAbout = "A page may hold fewer events than pageSize, even none, while nextPageToken is set: the server looks at a bounded part of the log for each page. Go on until it is absent. " +
+	"With `Accept: text/event-stream` a stream of Server-Sent Events follows the log in the order in which events are written: `event` with each event that the filter selects, " +
+	"`live` when the reader has caught up and every 10 seconds from then on, `reset` when the place isn't known and everything that is kept comes again."
 
 func (f *Face) listEvents(w http.ResponseWriter, r *http.Request, c caller) error {
 	var q eventQuery
@@ -39,6 +42,14 @@ func (f *Face) listEvents(w http.ResponseWriter, r *http.Request, c caller) erro
 	}
 	if err := cursor(q.Page, query.Before[:]); err != nil {
 		return err
+	}
+	w.Header().Set("Vary", "Accept")
+	if wantsStream(r) {
+		return f.followEvents(w, r, c, q, query)
+	}
+	if q.After != "" {
+		return fault.New(fault.Invalid, "The query string has a problem.").
+			WithFields(fault.Field{Pointer: "?after", Code: "contradiction", Detail: "Only a stream goes on after a place; a list has pageToken."})
 	}
 	events, next, err := f.d.Events.Walk(r.Context(), query)
 	if err != nil {

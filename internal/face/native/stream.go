@@ -29,6 +29,9 @@ const (
 	streamLife   = 15 * time.Minute
 	streamJitter = time.Minute
 
+	// streamRetry is how soon one may try again who couldn't be served.
+	streamRetry = time.Second
+
 	// streamStep is how many entries are written between two deadlines.
 	streamStep = 256
 )

@@ -35,6 +35,8 @@ const publicURL = "https://auth.example.com"
 type world struct {
 	store    *memory.Store
 	webhooks *webhook.Service
+	watch    *audit.Watch
+	draining chan struct{}
 	*site
 	clock     *storetest.Clock
 	tap       *tap
@@ -106,13 +108,14 @@ func newWorld(t testing.TB) *world {
 	hub, err := revocation.NewHub(revocation.HubConfig{Store: store.Revocations(), Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	w.store = store
-	watch, err := audit.NewWatch(store.Events(), slog.New(slog.DiscardHandler))
+	w.watch, err = audit.NewWatch(store.Events(), slog.New(slog.DiscardHandler))
 	must(t, err)
 	w.webhooks, err = webhook.New(webhook.Deps{Store: tappedWebhooks{store.Webhooks(), w.tap}, Master: master, Sender: receiver{}, Now: w.clock.Now})
 	must(t, err)
+	w.draining = make(chan struct{})
 	edge := wire.Edge{Report: w.report}
 	w.face, err = native.New(native.Deps{
-		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Documents: w.papers, Events: tappedEvents{store.Events(), w.tap}, EventWatch: watch, Webhooks: w.webhooks,
+		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Documents: w.papers, Events: tappedEvents{store.Events(), w.tap}, EventWatch: w.watch, Webhooks: w.webhooks, Draining: w.draining,
 		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Revocations: hub, FeedMeter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
