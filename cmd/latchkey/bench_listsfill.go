@@ -118,7 +118,7 @@ func (r *listsRun) makeUsers(ctx context.Context, st *sqlite.Store) error {
 }
 
 func (r *listsRun) person(i int) directory.User {
-	at := session.Instant(r.from.Add(time.Duration(i) * span / time.Duration(r.lists.users)))
+	at := session.Instant(r.from.Add(time.Duration(i) * (span / time.Duration(r.lists.users))))
 	email := fmt.Sprintf("user%d@example.com", i)
 	u := directory.User{
 		ID: id.NewUser(at), Project: r.project, LoginIDs: []string{email}, Email: email, Status: directory.Enabled, CreatedAt: at, UpdatedAt: at,
@@ -159,7 +159,7 @@ func (r *listsRun) makeSessions(ctx context.Context, st *sqlite.Store) (held []s
 func (r *listsRun) logins(each func(i, user int, row session.Row)) iter.Seq[session.Row] {
 	return func(yield func(session.Row) bool) {
 		for i := range r.lists.sessions {
-			at := session.Instant(r.from.Add(time.Duration(i) * span / time.Duration(r.lists.sessions)))
+			at := session.Instant(r.from.Add(time.Duration(i) * (span / time.Duration(r.lists.sessions))))
 			user := rand.IntN(len(r.people))
 			row := benchRow(r.project, r.people[user], at, i)
 			if user%2 == 0 {

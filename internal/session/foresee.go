@@ -77,7 +77,7 @@ func (f Foreseen) Live() int {
 
 // stride is how many sessions one step of Foresee looks at. The store does something else
 // between two steps, after a few milliseconds.
-const stride = 1000
+const stride = 250
 
 // Foresee says what a change of policy would do to the sessions that live now, and does
 // nothing. It looks at every session, and stops when ctx ends.
