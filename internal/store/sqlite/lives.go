@@ -148,12 +148,16 @@ func (tx *transaction) remove(b belongings, n int64, p id.Project, limit int) (r
 		q.Int(n)
 	}
 	q.Int(int64(limit))
+	if b.texts == nil {
+		err := q.Exec()
+		return int(tx.Changed()), err
+	}
 	var found [][]byte
-	for b.texts != nil && q.Next() {
+	for q.Next() {
 		found = append(found, q.ReadBlob())
 	}
-	if err := q.Exec(); err != nil || b.texts == nil {
-		return int(tx.Changed()), err
+	if err := q.Close(); err != nil {
+		return 0, err
 	}
 	for _, v := range found {
 		if err := b.texts().reindex(tx.Conn, docOf(v)); err != nil {

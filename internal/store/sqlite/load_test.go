@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -47,5 +48,24 @@ func TestLoadStopsAtTheFirstError(t *testing.T) {
 	}
 	if n, err := s.Bulk().Count(t.Context(), session.Filter{Project: p.ID}); n != loadStep || err != nil {
 		t.Errorf("%d are there, %v, want %d", n, err, loadStep)
+	}
+}
+
+func TestLoadUsersStopsAtTheFirstError(t *testing.T) {
+	s, _ := fresh(t, Options{})
+	c := employ(t, s, 3)
+	for _, u := range c.people {
+		got, err := s.Users().FindByLogin(t.Context(), c.project.ID, u.LoginIDs[1])
+		if err != nil || !got.Equal(u) {
+			t.Errorf("stored %+v, %v, want %+v", got, err, u)
+		}
+	}
+	twice, nowhere := c.people[0], c.people[0]
+	twice.ID = id.NewUser(epoch)
+	nowhere.ID, nowhere.LoginIDs, nowhere.Roles = id.NewUser(epoch), []string{"x"}, []id.Role{id.NewRole(epoch)}
+	for kind, u := range map[fault.Kind]directory.User{fault.Conflict: twice, fault.Invalid: nowhere} {
+		if n, err := s.LoadUsers(t.Context(), slices.Values([]directory.User{u})); n != 0 || fault.KindOf(err) != kind {
+			t.Errorf("loaded %d, %v, want %v", n, err, kind)
+		}
 	}
 }

@@ -275,3 +275,29 @@ func FuzzSearch(f *testing.F) {
 		}
 	})
 }
+
+// What finds a user or a tenant goes with them when their project is erased.
+func TestErasedTextsAreForgotten(t *testing.T) {
+	s, _ := fresh(t, Options{})
+	c := employ(t, s, 30)
+	count := func(table string) int64 {
+		n, err := number(s.queue.conn, "SELECT count(*) FROM "+table)
+		must(t, err)
+		return n
+	}
+	if users, tenants := count("user_texts"), count("tenant_texts"); users != 30 || tenants == 0 {
+		t.Fatalf("%d documents of users, %d of tenants", users, tenants)
+	}
+	for _, b := range belonging() {
+		for more := b.texts != nil; more; {
+			must(t, s.write(t.Context(), func(tx *transaction) error {
+				n, err := tx.remove(b, 1, c.project.ID, 7)
+				more = n == 7
+				return err
+			}))
+		}
+	}
+	if users, tenants := count("user_texts"), count("tenant_texts"); users != 0 || tenants != 0 {
+		t.Errorf("%d documents of users and %d of tenants are left", users, tenants)
+	}
+}
