@@ -329,3 +329,98 @@ func ExampleMiddlewareConfig_proxy() {
 	fmt.Println(sessions != nil, err)
 	// Output: true <nil>
 }
+
+// A service that calls an API as itself: its access key is exchanged for session tokens,
+// which are replaced before they end.
+func ExampleAccessKeySource() {
+	t := &pretended{}
+	defer t.end()
+	server := latchkeytest.NewIssuer(t) // yours is a Latchkey server
+	issuer := server.URL()
+	api := httptest.NewServer(reportsOf(server.Verifier()))
+	defer api.Close()
+	accessKey := server.AccessKey(latchkeytest.Claims{"permissions": []string{"reports:read"}}) // from your configuration
+
+	client, err := latchkey.NewClient(latchkey.ClientConfig{Issuer: issuer})
+	if err != nil {
+		panic(err)
+	}
+	source, err := latchkey.NewAccessKeySource(latchkey.AccessKeySourceConfig{Client: client, Key: accessKey})
+	if err != nil {
+		panic(err)
+	}
+	transport, err := source.Transport(nil, api.URL)
+	if err != nil {
+		panic(err)
+	}
+	calls := &http.Client{Transport: transport}
+	res, err := calls.Get(api.URL + "/reports")
+	if err != nil {
+		panic(err)
+	}
+	defer res.Body.Close()
+	fmt.Println(res.Status)
+	// Output:
+	// reports for a machine
+	// 200 OK
+}
+
+// reportsOf is an API: whoever may read reports gets them, users and machines alike.
+func reportsOf(verifier *latchkey.Verifier) http.Handler {
+	api, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{Verifier: verifier, HeaderOnly: true})
+	if err != nil {
+		panic(err)
+	}
+	may := api.Require(latchkey.Requirement{Permissions: []string{"reports:read"}})
+	return may(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _ := latchkey.FromContext(r.Context())
+		if c.SessionID == "" {
+			fmt.Println("reports for a machine")
+			return
+		}
+		fmt.Println("reports for", c.Principal())
+	}))
+}
+
+// What a user may do is asked for by the route, or in a handler where it depends on the
+// record at hand.
+func ExampleRequirement() {
+	t := &pretended{}
+	defer t.end()
+	issuer := latchkeytest.NewIssuer(t) // yours is a Latchkey server
+	sessions, err := latchkey.NewMiddleware(latchkey.MiddlewareConfig{Verifier: issuer.Verifier(), HeaderOnly: true})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	read := sessions.Require(latchkey.Requirement{Permissions: []string{"ledger:read"}})
+	pay := sessions.Require(latchkey.Requirement{Permissions: []string{"ledger:write"}, StepUp: true, NotImpersonated: true})
+	mux.Handle("GET /ledgers/{tenant}", read(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _ := latchkey.FromContext(r.Context())
+		if user.CurrentTenant != r.PathValue("tenant") {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Println(user.Principal(), "reads, and may write:", user.HasPermission("ledger:write"))
+	})))
+	mux.Handle("POST /payments", pay(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("paid")
+	})))
+
+	token := issuer.SignIn("alice", latchkeytest.Claims{
+		"dct": "ten_acme", "tenants": map[string]any{"ten_acme": map[string]any{"roles": []string{"accountant"}, "permissions": []string{"ledger:read", "ledger:write"}}},
+	}).SessionToken
+	for _, request := range []string{"GET /ledgers/ten_acme", "GET /ledgers/ten_other", "POST /payments"} {
+		method, path, _ := strings.Cut(request, " ")
+		r := httptest.NewRequest(method, path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Println(request, w.Code)
+	}
+	// Output:
+	// alice reads, and may write: true
+	// GET /ledgers/ten_acme 200
+	// GET /ledgers/ten_other 404
+	// POST /payments 401
+}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,4 +184,31 @@ func TestGrantsReachLiveSessions(t *testing.T) {
 		_, err := o.client.ChangeTenant(ctx, tenant.ID, latchkey.TenantRequest{Status: new("disabled")})
 		return err
 	})
+}
+
+// TestAccessKeysPage does what docs/access-keys.md tells.
+func TestAccessKeysPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start("dev", "--addr", "127.0.0.1:0")
+	in := tenancy{ID: p.ready.Project, ManagementKey: p.ready.ManagementKey}
+	blocks := shellBlocks(t, "access-keys.md")
+	if len(blocks) != 3 {
+		t.Fatalf("the page has other commands than this test knows: %q", blocks)
+	}
+	out := w.bash("export API=" + p.ready.URL + "/v1/projects/" + in.ID + " KEY=" + in.ManagementKey + " ISSUER=" + p.ready.Issuer + "\n" + strings.Join(blocks, "\n"))
+	for _, want := range []string{
+		`{"sessionToken":"eyJ`, `"accessKey":"ak_`, `"roles":[]`, `"status":"disabled"`, `"status":"enabled"`, `{"keys":[{"id":"ak_`, `"name":"nightly import"`, `"lastUsedAt":"2`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page's commands don't print %s:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, `"code":"`) {
+		t.Errorf("something was refused:\n%s", out)
+	}
+	got := claims(t, firstMatch(out, `eyJ[\w-]+\.[\w-]+\.[\w-]+`))
+	if nsec, _ := got["nsec"].(map[string]any); got["team"] != "data" || nsec["job"] != "import-7" || got["sid"] != nil {
+		t.Errorf("the token says %v", got)
+	}
 }

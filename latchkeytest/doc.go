@@ -5,8 +5,9 @@
 // down.
 //
 // An Issuer answers the end-user endpoints (refresh, ack, logout, logout-others,
-// logout-all, session, sessions), the key set, the revocation feed, and of the
-// management endpoints those for sessions: create, get, revoke, revoke all of a user. It
+// logout-all, session, sessions), the exchange of access keys, the key set, the revocation
+// feed, and of the management endpoints those for sessions: create, get, revoke, revoke
+// all of a user. It
 // follows the rules of rotation, and its answers are compared with the real server's in
 // that one's own tests. What it doesn't do:
 //

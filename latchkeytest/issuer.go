@@ -40,6 +40,7 @@ type Issuer struct {
 	up        context.Context // ends when the server goes down
 	keys      []*signingKey   // oldest first, also those that were revoked
 	sessions  map[string]*session
+	machines  map[string]*machine // by their secrets
 	refreshes int
 	followers []*follower
 }
@@ -54,7 +55,7 @@ func NewIssuer(t testing.TB, change ...func(*Config)) *Issuer {
 	c.ReuseWindow = max(c.ReuseWindow, 0)
 	i := &Issuer{
 		t: t, config: c, id: newID("prj"), key: "lk_mgmt_" + rand.Text(), verify: "lk_verify_" + rand.Text(),
-		feed: newFeed(), sessions: map[string]*session{},
+		feed: newFeed(), sessions: map[string]*session{}, machines: map[string]*machine{},
 	}
 	i.ended, i.stop = context.WithCancel(context.Background())
 	i.up, i.down = context.WithCancel(i.ended)

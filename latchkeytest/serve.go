@@ -65,6 +65,7 @@ func (i *Issuer) routes() http.Handler {
 		"GET " + user + "/session":                         i.bearing(i.own),
 		"GET " + user + "/sessions":                        i.bearing(i.ownSessions),
 		"DELETE " + user + "/sessions/{sid}":               i.bearing(i.endOwn),
+		"POST " + user + "/access-keys/exchange":           i.exchange,
 		"POST " + manage + "/sessions":                     i.managed(i.createSession),
 		"GET " + manage + "/sessions/{sid}":                i.managed(i.getSession),
 		"POST " + manage + "/sessions/{sid}/revoke":        i.managed(i.revokeSession),
