@@ -49,33 +49,45 @@ func (r RefreshRequest) Format(f fmt.State, _ rune) {
 // management key the request is made in the application's name (scope sessions), unless
 // the server refuses the key: then the token speaks for itself.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error) {
-	op := operation{method: "POST", url: c.issuer + "/session/refresh", repeat: always, attempt: refreshAttempt, most: 1}
-	body := RefreshBody{}
+	rotate := ""
+	if r.ReadOnly {
+		rotate = "never"
+	}
+	return c.trade(ctx, r, "/session/refresh", func(token string, device *RefreshDevice, at time.Time) any {
+		return RefreshBody{RefreshToken: token, Rotate: rotate, Device: device, ComposedAt: at}
+	})
+}
+
+// composing makes the body of a trade: token and device are those of a request in the
+// application's name, else empty.
+type composing func(token string, device *RefreshDevice, at time.Time) any
+
+// trade is Refresh at a path, with a body of its own.
+func (c *Client) trade(ctx context.Context, r RefreshRequest, path string, body composing) (TokenSet, error) {
+	op := operation{method: "POST", url: c.issuer + path, repeat: always, attempt: refreshAttempt, most: 1}
 	switch {
 	case !isBearer(r.Token):
 		return TokenSet{}, errors.New("latchkey: refresh: Token is empty or no token")
 	case r.ReadOnly && c.key == nil:
 		return TokenSet{}, errors.New("latchkey: refresh: ReadOnly needs a key of the project")
-	case r.ReadOnly:
-		body.Rotate = "never"
 	}
+	op.bearer = r.Token
+	inBody, device := "", (*RefreshDevice)(nil)
 	if c.key != nil && (r.ReadOnly || c.mayManage()) {
-		op.bearer, body.RefreshToken = *c.key, r.Token
+		op.bearer, inBody = *c.key, r.Token
 		if r.Device != nil {
-			body.Device = &RefreshDevice{IP: r.Device.IP, UserAgent: r.Device.UserAgent}
+			device = &RefreshDevice{IP: r.Device.IP, UserAgent: r.Device.UserAgent}
 		}
-	} else {
-		op.bearer = r.Token
 	}
 	op.secrets = []string{r.Token}
 	ctx, cancel := context.WithTimeout(ctx, refreshBound)
 	defer cancel()
-	set, err := c.refresh(ctx, op, body)
+	set, err := c.refresh(ctx, op, func(at time.Time) any { return body(inBody, device, at) })
 	if code := CodeOf(err); op.bearer != r.Token && !r.ReadOnly && (code == CodeUnauthenticated || code == CodeForbidden) {
 		// Perhaps it is our key that isn't good any more. The user's token needs none,
 		// and nobody shall be signed out because an operator has changed a key.
 		op.bearer = r.Token
-		return c.refresh(ctx, op, RefreshBody{})
+		return c.refresh(ctx, op, func(at time.Time) any { return body("", nil, at) })
 	}
 	return set, err
 }
@@ -84,16 +96,16 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (TokenSet, error
 // our idea of its clock was wrong. Its answer has corrected that, as far as the time of
 // the machine goes; when that doesn't help, the store behind it has another clock, of
 // which only a token set tells, and the request is sent without a time.
-func (c *Client) refresh(ctx context.Context, op operation, body RefreshBody) (TokenSet, error) {
+func (c *Client) refresh(ctx context.Context, op operation, body func(at time.Time) any) (TokenSet, error) {
 	for try := 0; ; try++ {
 		began := c.now()
-		body.ComposedAt = time.Time{}
+		composedAt := time.Time{}
 		if try < 2 {
 			// That of the first attempt also counts for those that repeat it: none of
 			// them may be judged after this call was given up.
-			body.ComposedAt = c.clock.at(began).UTC()
+			composedAt = c.clock.at(began).UTC()
 		}
-		op.body = body
+		op.body = body(composedAt)
 		var set TokenSet
 		err := c.call(ctx, op, &set)
 		// The wall clock goes on while a machine sleeps, the context's may not.

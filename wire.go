@@ -22,19 +22,28 @@ type Session struct {
 	ID         string          `json:"id"`
 	User       string          `json:"user"`
 	State      string          `json:"state" enum:"active,ended,expired"`
-	EndReason  string          `json:"endReason,omitempty" description:"Why it ended: logout, revoked, token_reuse, user_disabled, user_deleted, session_limit, key_revoked, …"`
+	EndReason  string          `json:"endReason,omitempty" description:"Why it ended: logout, revoked, token_reuse, user_disabled, user_deleted, session_limit, key_revoked, tenant_disabled, tenant_deleted, project_disabled, superseded (all sessions of the user, the tenant or the project were ended at once)."`
 	CreatedAt  time.Time       `json:"createdAt"`
 	AuthTime   time.Time       `json:"authTime" description:"When the user signed in."`
 	LastSeenAt time.Time       `json:"lastSeenAt" description:"Sign-in or last rotation."`
 	ExpiresAt  time.Time       `json:"expiresAt" description:"When it ends if it isn't refreshed."`
 	EndedAt    *time.Time      `json:"endedAt,omitempty"`
-	AMR        []string        `json:"amr" description:"Authentication methods (RFC 8176 in spirit; values in docs/tokens.md)."`
+	AMR        []string        `json:"amr" description:"Authentication methods of the sign-in (RFC 8176 in spirit; values in docs/tokens.md)."`
+	Tenant     string          `json:"tenant,omitempty" description:"The current tenant; absent when there is none."`
+	StepUp     *StepUp         `json:"stepUp,omitempty" description:"The last step-up, also when it is over."`
+	Actor      string          `json:"actor,omitempty" description:"Who acts as the user; absent when it is the user."`
 	Device     Device          `json:"device"`
 	Network    string          `json:"network,omitempty" description:"The /24 or /48 network that it was last seen in."`
 	Agent      string          `json:"agent,omitempty" description:"Browser and system family that it was last seen with."`
 	Claims     json.RawMessage `json:"claims,omitempty" description:"Secure custom claims, top level in tokens."`
 	NSec       json.RawMessage `json:"nsec,omitempty" description:"Custom claims that an untrusted client asked for."`
 	Current    bool            `json:"current,omitempty" description:"True for the session that asks."`
+}
+
+// StepUp is a proof, after the sign-in, that the user is there.
+type StepUp struct {
+	Until time.Time `json:"until" description:"Tokens say that the session is stepped up until then."`
+	AMR   []string  `json:"amr" description:"Methods of sign-in and proof together."`
 }
 
 // Device is where a session lives, as far as it is known.

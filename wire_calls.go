@@ -48,7 +48,9 @@ type SignInRequest struct {
 	NSec         json.RawMessage `json:"nsec,omitempty" description:"Claims that an untrusted client asked for: an object; nsec in tokens."`
 	Audience     []string        `json:"audience,omitempty" description:"Added to the aud claim."`
 	Device       DeviceRequest   `json:"device,omitzero" description:"The user's device, since the application speaks for it."`
-	Lifetime     Duration        `json:"lifetime,omitzero" description:"Shorter than the project's absoluteTimeout."`
+	Tenant       string          `json:"tenant,omitempty" description:"Id of the current tenant: an enabled one of which the user is a member. Left out, it is the user's only one, unless the setting autoTenant is off."`
+	Actor        string          `json:"actor,omitempty" maxLength:"100" description:"Who acts as the user (impersonation), such as the name or id of somebody of the support; tokens say so in act. Needs the scope impersonate too. Not with revokeOthers."`
+	Lifetime     Duration        `json:"lifetime,omitzero" description:"Shorter than the project's absoluteTimeout. With actor: 1h when left out, 24h at most."`
 	RevokeOthers bool            `json:"revokeOthers,omitempty" description:"End the user's other sessions in the same transaction."`
 }
 
@@ -103,6 +105,7 @@ type ClaimsPatch struct {
 type EndSessionsRequest struct {
 	All         bool      `json:"all,omitempty" description:"Every session of the project. Excludes the filters."`
 	User        string    `json:"user,omitempty" description:"User id."`
+	Tenant      string    `json:"tenant,omitempty" description:"Tenant id: sessions in which it is the current one."`
 	CreatedFrom time.Time `json:"createdFrom,omitzero"`
 	CreatedTo   time.Time `json:"createdTo,omitzero"`
 	IP          string    `json:"ip,omitempty" description:"Address or network (CIDR) of the device."`
@@ -130,7 +133,7 @@ type RevokedKey struct {
 type ManagementKeyRequest struct {
 	Name      string    `json:"name" required:"true" minLength:"1" maxLength:"200"`
 	Kind      string    `json:"kind,omitempty" enum:"mgmt,verify" default:"mgmt"`
-	Scopes    []string  `json:"scopes,omitempty" maxItems:"6" description:"sessions, users, settings, keys, events, verify; none given: all."`
+	Scopes    []string  `json:"scopes,omitempty" maxItems:"7" description:"sessions, users, settings, keys, events, verify, impersonate; none given: all."`
 	Networks  []string  `json:"networks,omitempty" maxItems:"50" description:"Networks (CIDR) it may be used from; none given: any."`
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
 }

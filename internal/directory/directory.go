@@ -152,11 +152,13 @@ const (
 	ScopeKeys     Scope = "keys"
 	ScopeEvents   Scope = "events"
 	ScopeVerify   Scope = "verify"
+	// ScopeImpersonate allows sessions in which somebody else acts as the user.
+	ScopeImpersonate Scope = "impersonate"
 )
 
 // Scopes returns all scopes.
 func Scopes() []Scope {
-	return []Scope{ScopeSessions, ScopeUsers, ScopeSettings, ScopeKeys, ScopeEvents, ScopeVerify}
+	return []Scope{ScopeSessions, ScopeUsers, ScopeSettings, ScopeKeys, ScopeEvents, ScopeVerify, ScopeImpersonate}
 }
 
 // ManagementKey is a credential of an application. The secret itself isn't kept.

@@ -127,7 +127,17 @@ func (b *browser) do(t testing.TB, c call) reply {
 // ok sends a request that is expected to work.
 func (b *browser) ok(t testing.TB, method, path string) reply {
 	t.Helper()
-	a := b.do(t, b.call(method, path))
+	return b.okWith(t, method, path, "")
+}
+
+// okWith is ok with a body; {} is none.
+func (b *browser) okWith(t testing.TB, method, path, body string) reply {
+	t.Helper()
+	c := b.call(method, path)
+	if c.body = body; body == "{}" {
+		c.body = ""
+	}
+	a := b.do(t, c)
 	if a.status >= 400 {
 		t.Fatalf("%s %s: %d %s", method, path, a.status, a.body)
 	}

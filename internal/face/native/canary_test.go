@@ -109,7 +109,7 @@ func TestNoCredentialIsShownTwice(t *testing.T) {
 		a := w.ok(t, w.goodAt(t, w.another(t), r), nil)
 		found := credential.FindAllString(string(a.body), -1)
 		want := map[string]int{
-			"createSession": 2, "refreshSession": 2, "createManagementKey": 1, "rotateManagementKey": 1,
+			"createSession": 2, "refreshSession": 2, "switchTenant": 2, "createManagementKey": 1, "rotateManagementKey": 1,
 			"createWebhook": 1, "rotateWebhook": 1, "createAccessKey": 1, "rotateAccessKey": 1, "exchangeAccessKey": 1,
 		}[r.ID]
 		if len(found) != want {

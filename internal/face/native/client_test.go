@@ -112,6 +112,19 @@ func exerciseTokens(t *testing.T, w *world, manager, user *latchkey.Client) {
 		if next.RefreshToken == set.RefreshToken || next.SessionToken == "" {
 			t.Error("the refresh didn't rotate")
 		}
+		next, err = c.SwitchTenant(ctx, latchkey.RefreshRequest{Token: next.RefreshToken, Device: &latchkey.Device{IP: "198.51.100.7", UserAgent: "curl/8.5.0"}}, w.site.grants.tenant.String())
+		must(t, err)
+		if next.Session.Tenant != w.site.grants.tenant.String() {
+			t.Errorf("the current tenant is %q", next.Session.Tenant)
+		}
+		if _, err := c.SwitchTenant(ctx, latchkey.RefreshRequest{Token: next.RefreshToken}, "ten_unknown"); latchkey.CodeOf(err) != latchkey.CodeNotFound {
+			t.Errorf("an unknown tenant: %v", err)
+		}
+		claimed, err := c.SetClientClaims(ctx, next.SessionToken, json.RawMessage(`{"theme":"dark"}`))
+		must(t, err)
+		if string(claimed.NSec) != `{"theme":"dark"}` || !claimed.Current {
+			t.Errorf("claims: %+v", claimed)
+		}
 		w.clock.Move(window)
 		ack, err := c.Acknowledge(ctx, next.RefreshToken)
 		must(t, err)
@@ -170,6 +183,14 @@ func exerciseSessions(t *testing.T, w *world, c *latchkey.Client) {
 	}
 	changed, err := c.UpdateSessionClaims(ctx, set.Session.ID, latchkey.ClaimsPatch{Claims: json.RawMessage(`{"plan":null,"beta":true}`)})
 	must(t, err)
+	up, err := c.StepUpSession(ctx, set.Session.ID, latchkey.StepUpRequest{AMR: []string{"sms"}, Lifetime: latchkey.Duration(time.Minute)})
+	must(t, err)
+	if up.StepUp == nil || len(up.StepUp.AMR) != 4 {
+		t.Errorf("stepped up: %+v", up)
+	}
+	if _, err := c.RevokeTenantSessions(ctx, w.site.grants.tenant.String()); err != nil {
+		t.Error(err)
+	}
 	found, err := c.Session(ctx, set.Session.ID)
 	must(t, err)
 	if string(changed.Claims) != `{"beta":true}` || string(found.Claims) != `{"beta":true}` {

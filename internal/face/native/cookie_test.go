@@ -122,18 +122,21 @@ func TestEveryEndUserRouteTakesCookies(t *testing.T) {
 		t.Run(r.ID, func(t *testing.T) {
 			w, b := byCookie(t, "")
 			path := strings.TrimPrefix(strings.Replace(r.Pattern, "{sid}", w.own(t, b), 1), "/{project}")
-			if a := b.ok(t, r.Method, path); a.route != r.ID || credential.Match(a.body) {
+			if a := b.okWith(t, r.Method, path, w.body(r)); a.route != r.ID || credential.Match(a.body) {
 				t.Errorf("%s: %s", a.route, a.body)
 			}
 			// The refresh token alone is enough.
 			w, b = byCookie(t, "")
 			sid := w.own(t, b)
 			delete(b.cookies, sessionCookie)
-			b.ok(t, r.Method, strings.TrimPrefix(strings.Replace(r.Pattern, "{sid}", sid, 1), "/{project}"))
+			b.okWith(t, r.Method, strings.TrimPrefix(strings.Replace(r.Pattern, "{sid}", sid, 1), "/{project}"), w.body(r))
 
 			// And cookies mean nothing where tokens are delivered in the body.
 			w.settings(t, `{"delivery":null}`)
 			c := b.call(r.Method, path)
+			if r.Body != nil {
+				c.body = w.body(r)
+			}
 			w.refused(t, c, latchkey.CodeUnauthenticated)
 		})
 	}

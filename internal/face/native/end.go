@@ -114,6 +114,11 @@ func endFilter(b latchkey.EndSessionsRequest, p id.Project) (session.Filter, err
 			bad = append(bad, fault.Field{Pointer: "/user", Code: "format", Detail: "A user id (usr_…) is wanted."})
 		}
 	}
+	if b.Tenant != "" {
+		if out.Tenant, err = id.ParseTenant(b.Tenant); err != nil {
+			bad = append(bad, fault.Field{Pointer: "/tenant", Code: "format", Detail: "A tenant id (ten_…) is wanted."})
+		}
+	}
 	if b.IP != "" {
 		if out.IP, err = parseNetwork(b.IP); err != nil {
 			bad = append(bad, fault.Field{Pointer: "/ip", Code: "format", Detail: "An address or a network such as 192.0.2.0/24 is wanted."})
@@ -122,14 +127,14 @@ func endFilter(b latchkey.EndSessionsRequest, p id.Project) (session.Filter, err
 	if len(bad) > 0 {
 		return out, fault.New(fault.Invalid, "The filter can't be read.").WithFields(bad...)
 	}
-	filtered := b.User != "" || b.IP != "" || !b.CreatedFrom.IsZero() || !b.CreatedTo.IsZero()
+	filtered := b.User != "" || b.Tenant != "" || b.IP != "" || !b.CreatedFrom.IsZero() || !b.CreatedTo.IsZero()
 	switch {
 	case filtered && b.All:
 		return out, fault.New(fault.Contradiction, "All sessions and a filter can't both be meant.").WithFields(
 			fault.Field{Pointer: "/all", Code: "contradiction", Detail: "Leave out all, or the filter."})
 	case !filtered && !b.All:
 		return out, fault.New(fault.Invalid, "It isn't said which sessions are meant.").WithFields(
-			fault.Field{Pointer: "/all", Code: "required", Detail: "Give a filter (user, ip, createdFrom, createdTo), or all: true for every session of the project."})
+			fault.Field{Pointer: "/all", Code: "required", Detail: "Give a filter (user, tenant, ip, createdFrom, createdTo), or all: true for every session of the project."})
 	}
 	return out, nil
 }

@@ -21,6 +21,9 @@ var bodies = map[string]string{
 	"createSession":       `{"user":"alice@example.com","amr":["pwd","totp"],"claims":{"plan":"pro"},"nsec":{"theme":"dark"},"device":{"ip":"198.51.100.7","userAgent":"curl/8.5.0","name":"Alice's laptop"}}`,
 	"changeSessionClaims": `{"claims":{"plan":"team"}}`,
 	"revokeSessions":      `{"ip":"198.51.100.0/24"}`,
+	"switchTenant":        `{"tenant":"{tenant}"}`,
+	"setClientClaims":     `{"claims":{"theme":"light"}}`,
+	"stepUpSession":       `{"amr":["totp"],"lifetime":"2m"}`,
 	"createUser":          `{"loginIds":["bob@example.com"],"name":"Bob","email":"bob@example.com","phone":"+4915112345678"}`,
 	"changeUser":          `{"name":"Alice A."}`,
 	"changeSettings":      `{"sessionTokenTTL":"5m"}`,
@@ -91,6 +94,14 @@ func (w *world) goodAt(t testing.TB, s *site, r native.Route) call {
 		c.bearer = set.RefreshToken
 	}
 	return c
+}
+
+// body is one that an end-user route of the world's site works with.
+func (w *world) body(r native.Route) string {
+	if bodies[r.ID] == "" {
+		return "{}"
+	}
+	return strings.ReplaceAll(bodies[r.ID], "{tenant}", w.site.grants.tenant.String())
 }
 
 // signIn makes a session of the site's user.

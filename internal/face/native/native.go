@@ -193,7 +193,7 @@ const (
 func (f *Face) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
-		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.sessionRoutes(), f.endRoutes(),
+		f.discoveryRoutes(), f.revocationRoutes(), f.tokenRoutes(), f.ownRoutes(), f.standingRoutes(), f.sessionRoutes(), f.endRoutes(),
 		f.userRoutes(), f.grantRoutes(), f.batchRoutes(), f.tenantRoutes(), f.roleRoutes(), f.permissionRoutes(), f.projectRoutes(), f.settingsRoutes(), f.tenantSettingsRoutes(), f.templateRoutes(),
 		f.keyRoutes(), f.eventRoutes(), f.webhookRoutes(), f.managementKeyRoutes(), f.accessKeyRoutes(),
 	} {

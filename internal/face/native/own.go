@@ -111,6 +111,11 @@ func (f *Face) ownEnd(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fault.New(fault.NotFound, "You have no such session.")
 	}
+	if sid != who.Row.ID {
+		if err := ownOnly(who); err != nil {
+			return err
+		}
+	}
 	ended, err := f.d.Sessions.EndOwn(r.Context(), p.Project, who.Row.User, sid, session.Ending{Reason: session.Logout, Origin: p.Origin})
 	if err != nil {
 		return err

@@ -78,7 +78,9 @@ func TestEveryRouteWithATokenInTheBodyRefusesTwo(t *testing.T) {
 	one, other := w.signIn(t, w.site), w.signIn(t, w.site)
 	for _, r := range w.face.Routes() {
 		if strings.HasPrefix(r.Pattern, "/{project}/session") && r.Body != nil {
-			c := call{method: r.Method, path: strings.Replace(r.Pattern, "{project}", w.project.String(), 1), bearer: one.RefreshToken, body: tokenBody(other.RefreshToken)}
+			c := call{method: r.Method, path: strings.Replace(r.Pattern, "{project}", w.project.String(), 1), bearer: one.RefreshToken}
+			c.body = strings.Replace(w.body(r), "{", `{"refreshToken":"`+other.RefreshToken+`",`, 1)
+			c.body = strings.Replace(c.body, ",}", "}", 1)
 			w.refused(t, c, latchkey.CodeContradiction)
 		}
 	}

@@ -36,12 +36,16 @@ func (f *Face) tokenSet(set token.Set) latchkey.TokenSet {
 }
 
 func renderSession(s session.Found) latchkey.Session {
-	return latchkey.Session{
+	out := latchkey.Session{
 		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
 		CreatedAt: s.CreatedAt, AuthTime: s.AuthTime, LastSeenAt: s.LastSeen(), ExpiresAt: s.ExpiresAt(), EndedAt: optional(s.EndedAt),
 		AMR: list(s.AMR), Device: latchkey.Device(s.Device), Network: renderNetwork(s.Context), Agent: s.Context.Agent,
-		Claims: s.Claims, NSec: s.NSec,
+		Claims: s.Claims, NSec: s.NSec, Tenant: s.Tenant.String(), Actor: s.Actor,
 	}
+	if !s.StepUpUntil.IsZero() {
+		out.StepUp = &latchkey.StepUp{Until: s.StepUpUntil, AMR: list(s.StepUpAMR)}
+	}
+	return out
 }
 
 func renderNetwork(c session.Context) string {

@@ -33,7 +33,8 @@ func (f *Face) sessionRoutes() []Route {
 			Summary: "Sign a user in: the application has authenticated them",
 			About:   "Tokens that the project delivers by cookie are in setCookie, to be forwarded to the browser, and not in the answer.",
 			Body:    latchkey.SignInRequest{}, Answer: latchkey.TokenSet{},
-			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge, latchkey.CodeConflict, latchkey.CodeSignInDenied, latchkey.CodeInsufficient},
+			Codes: []latchkey.Code{latchkey.CodeOutOfRange, latchkey.CodeContradiction, latchkey.CodeReservedClaim, latchkey.CodeClaimsTooLarge,
+				latchkey.CodeSignInDenied, latchkey.CodeInsufficient, latchkey.CodeConflict},
 			Lints: true, serve: f.managed(scope, f.signIn),
 		},
 		{
@@ -66,9 +67,12 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 	}
 	in := token.SignIn{
 		Project: c.project, AMR: body.AMR, Claims: body.Claims, NSec: body.NSec, Audience: body.Audience,
-		Lifetime: body.Lifetime.Std(), EndOthers: body.RevokeOthers, Origin: c.origin,
+		Lifetime: body.Lifetime.Std(), EndOthers: body.RevokeOthers, Actor: body.Actor, Origin: c.origin,
 	}
 	var err error
+	if in.Tenant, err = c.enters(body); err != nil {
+		return err
+	}
 	if in.Device, in.Context, err = readDevice(body.Device); err != nil {
 		return err
 	}
@@ -89,6 +93,24 @@ func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, answer)
+}
+
+// enters returns the tenant in which a session is to begin, and the refusal of a key that
+// mayn't let somebody act as the user.
+func (c caller) enters(body latchkey.SignInRequest) (id.Tenant, error) {
+	if body.Actor != "" && !c.key.May(directory.ScopeImpersonate) {
+		return id.Tenant{}, fault.New(fault.Forbidden, "The key doesn't have the scope impersonate.").
+			WithFields(fault.Field{Pointer: "/actor", Code: "unknown", Detail: "Leave it out, or use a key that has the scope."})
+	}
+	if body.Tenant == "" {
+		return id.Tenant{}, nil
+	}
+	t, err := id.ParseTenant(body.Tenant)
+	if err != nil {
+		return t, fault.New(fault.Invalid, "The tenant can't be read.").
+			WithFields(fault.Field{Pointer: "/tenant", Code: "format", Detail: "A tenant id (ten_…) is wanted."})
+	}
+	return t, nil
 }
 
 // maxDeviceName is what is kept of a device's name, in bytes.

@@ -239,6 +239,13 @@ func (s tappedSessions) Confirm(ctx context.Context, p id.Project, sid id.Sessio
 	return s.Store.Confirm(ctx, p, sid, token, window)
 }
 
+func (s tappedSessions) StepUp(ctx context.Context, p id.Project, sid id.Session, by session.StepUp) (session.Row, error) {
+	if err := s.call("sessions.StepUp"); err != nil {
+		return session.Row{}, err
+	}
+	return s.Store.StepUp(ctx, p, sid, by)
+}
+
 func (s tappedSessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, epoch int64, claims, nsec json.RawMessage, events ...audit.Event) (session.Row, error) {
 	if err := s.call("sessions.SetClaims"); err != nil {
 		return session.Row{}, err
@@ -277,6 +284,13 @@ func (s tappedBulk) EndAll(ctx context.Context, p id.Project, u id.User, keep id
 		return 0, err
 	}
 	return s.BulkStore.EndAll(ctx, p, u, keep, e)
+}
+
+func (s tappedBulk) EndTenant(ctx context.Context, p id.Project, t id.Tenant, e session.Ending) error {
+	if err := s.call("bulk.EndTenant"); err != nil {
+		return err
+	}
+	return s.BulkStore.EndTenant(ctx, p, t, e)
 }
 
 func (s tappedBulk) EndMatching(ctx context.Context, f session.Filter, e session.Ending) (int, id.Session, error) {

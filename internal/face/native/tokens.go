@@ -48,13 +48,13 @@ func (f *Face) tokenRoutes() []Route {
 		},
 		{
 			Method: "POST", Pattern: "/{project}/session/logout-others", ID: "logoutOthers", Tag: tagTokens,
-			Summary: "End the user's other sessions", Body: latchkey.TokenBody{}, Answer: nothing{},
+			Summary: "End the user's other sessions", About: "Not for who acts as the user: that is forbidden.", Body: latchkey.TokenBody{}, Answer: nothing{},
 			Codes: codes(latchkey.CodeRateLimited, twice),
 			serve: f.public(f.logoutMany(true)),
 		},
 		{
 			Method: "POST", Pattern: "/{project}/session/logout-all", ID: "logoutAll", Tag: tagTokens,
-			Summary: "End all sessions of the user", Body: latchkey.TokenBody{}, Answer: nothing{},
+			Summary: "End all sessions of the user", About: "Not for who acts as the user: that is forbidden.", Body: latchkey.TokenBody{}, Answer: nothing{},
 			Codes: codes(latchkey.CodeRateLimited, twice),
 			serve: f.public(f.logoutMany(false)),
 		},
@@ -82,25 +82,9 @@ func (f *Face) refresh(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.ComposedAt = body.ComposedAt
-	var answer latchkey.TokenSet
-	err = p.try(w, func() error {
-		set, decided, err := f.d.Tokens.Refresh(r.Context(), p.Presentation, readOnly)
-		if decided {
-			f.count(set.Rule)
-		}
-		if err != nil {
-			return err
-		}
-		answer = f.tokenSet(set)
-		if p.jar != nil {
-			return p.jar.carry(w, &answer, p.Token.Reveal())
-		}
-		return nil
+	return f.trade(w, &p, func() (token.Set, bool, error) {
+		return f.d.Tokens.Refresh(r.Context(), p.Presentation, readOnly)
 	})
-	if err != nil {
-		return err
-	}
-	return wire.JSON(w, http.StatusOK, answer)
 }
 
 // speakFor makes the presentation that of the client for which an application asks. What
@@ -211,6 +195,9 @@ func (f *Face) logoutMany(keepThis bool) wire.Handler {
 			who, err := f.identify(r, &p)
 			if !keepThis && f.endedWithAll(r.Context(), p, err) {
 				return nil
+			}
+			if err == nil {
+				err = ownOnly(who)
 			}
 			if err != nil {
 				return err

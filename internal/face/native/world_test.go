@@ -80,6 +80,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{clock: storetest.NewClock(), limiter: &limiter{}, junk: &limiter{}, counter: newCounter(), secrets: map[string]bool{}, routes: map[string]native.Route{}}
 	store := memory.Open(w.clock.Now)
+	w.store = store
 	w.tap = &tap{}
 	master, err := secret.ParseRing(secret.NewMasterKey())
 	must(t, err)
@@ -107,7 +108,6 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	hub, err := revocation.NewHub(revocation.HubConfig{Store: store.Revocations(), Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	w.store = store
 	w.watch, err = audit.NewWatch(store.Events(), slog.New(slog.DiscardHandler))
 	must(t, err)
 	w.webhooks, err = webhook.New(webhook.Deps{Store: tappedWebhooks{store.Webhooks(), w.tap}, Master: master, Sender: receiver{}, Now: w.clock.Now})
