@@ -43,7 +43,7 @@ func TestPlans(t *testing.T) {
 		"a role":                 roleByID,
 		"roles of a level":       rolesOfLevel,
 		"a role by name":         roleOfName,
-		"roles of a project":     rolesOfProject,
+		"roles naming something": rolesNaming,
 		"permissions":            permissionsAfter,
 		"holders of what's gone": holdersOfLost,
 		"an access key":          accessKeyByID,
