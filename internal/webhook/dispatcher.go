@@ -18,8 +18,8 @@ const (
 
 	// The process that has the lease delivers; another one takes over when it wasn't
 	// renewed in time.
-	leaseTime  = 30 * time.Second
-	leaseRenew = 10 * time.Second
+	leaseTime  = 15 * time.Second
+	leaseRenew = 5 * time.Second
 
 	// Messages on their way at the same time. Webhooks that failed last time have places
 	// of their own, so that they don't keep those waiting that work.
