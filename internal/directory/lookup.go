@@ -112,34 +112,26 @@ func (s *Service) RoleAt(ctx context.Context, p id.Project, level id.Tenant, tex
 
 // Resolve finds the tenants and roles that the grants of these users name.
 func (s *Service) Resolve(ctx context.Context, p id.Project, users ...User) (Resolved, error) {
-	var out Resolved
-	tenants, roles := map[id.Tenant]bool{}, map[id.Role]bool{}
-	for _, u := range users {
-		for _, r := range u.Roles {
-			roles[r] = true
-		}
-		for _, m := range u.Memberships {
-			tenants[m.Tenant] = true
-			for _, r := range m.Roles {
-				roles[r] = true
+	var all Grants
+	roles, tenants := map[id.Role]bool{}, map[id.Tenant]bool{}
+	note := func(list []id.Role) {
+		for _, r := range list {
+			if !roles[r] {
+				roles[r], all.Roles = true, append(all.Roles, r)
 			}
 		}
 	}
-	for t := range tenants {
-		tenant, err := s.tenants.Find(ctx, p, t)
-		if err == nil {
-			out.Tenants = append(out.Tenants, tenant)
-		} else if fault.KindOf(err) != fault.NotFound {
-			return Resolved{}, err
+	for _, u := range users {
+		note(u.Roles)
+		for _, m := range u.Memberships {
+			note(m.Roles)
+			if !tenants[m.Tenant] {
+				tenants[m.Tenant], all.Memberships = true, append(all.Memberships, Membership{Tenant: m.Tenant})
+			}
 		}
 	}
-	for r := range roles {
-		role, err := s.roles.Find(ctx, p, r)
-		if err == nil {
-			out.Roles = append(out.Roles, role)
-		} else if fault.KindOf(err) != fault.NotFound {
-			return Resolved{}, err
-		}
+	if all.None() {
+		return Resolved{}, nil
 	}
-	return out, nil
+	return s.holders.Resolve(ctx, p, all)
 }

@@ -79,4 +79,8 @@ type HolderStore interface {
 	// Holder returns a user with what their grants lead to, all of one instant;
 	// fault.NotFound for a user that the project doesn't have.
 	Holder(ctx context.Context, p id.Project, u id.User) (Holder, error)
+
+	// Resolve returns what grants lead to, all of one instant and each thing once; nothing
+	// for a project that isn't there.
+	Resolve(ctx context.Context, p id.Project, g Grants) (Resolved, error)
 }

@@ -27,6 +27,13 @@ func (s tappedHolders) Holder(ctx context.Context, p id.Project, u id.User) (dir
 	return s.HolderStore.Holder(ctx, p, u)
 }
 
+func (s tappedHolders) Resolve(ctx context.Context, p id.Project, g directory.Grants) (directory.Resolved, error) {
+	if err := s.call("holders.Resolve"); err != nil {
+		return directory.Resolved{}, err
+	}
+	return s.HolderStore.Resolve(ctx, p, g)
+}
+
 type tappedBatches struct {
 	directory.BatchStore
 	*tap

@@ -58,7 +58,7 @@ func (t *tap) drain() []string {
 func writes(calls []string) []string {
 	return slices.DeleteFunc(calls, func(verb string) bool {
 		_, name, _ := strings.Cut(verb, ".")
-		return slices.Contains([]string{"Version", "Find", "FindByLogin", "FindByDigest", "List", "Walk", "Count"}, name)
+		return slices.Contains([]string{"Version", "Find", "FindByLogin", "FindByDigest", "List", "Walk", "Count", "Search", "Holder", "Resolve"}, name)
 	})
 }
 

@@ -52,6 +52,19 @@ func (s holders) Holder(ctx context.Context, p id.Project, u id.User) (directory
 	return directory.Holder{User: copyUser(found), Resolved: owner.resolve(found.Grants)}, nil
 }
 
+func (s holders) Resolve(ctx context.Context, p id.Project, g directory.Grants) (directory.Resolved, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return directory.Resolved{}, err
+	}
+	defer tx.end()
+	owner, ok := tx.projects[p]
+	if !ok {
+		return directory.Resolved{}, nil
+	}
+	return owner.resolve(g), nil
+}
+
 // Search looks at all users: what bounds there are is another store's own.
 func (s holders) Search(ctx context.Context, q directory.UserQuery) ([]directory.User, id.User, error) {
 	tx, err := s.begin(ctx)

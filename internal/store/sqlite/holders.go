@@ -75,6 +75,22 @@ func (s holders) Holder(ctx context.Context, p id.Project, u id.User) (directory
 	return h, nil
 }
 
+func (s holders) Resolve(ctx context.Context, p id.Project, g directory.Grants) (directory.Resolved, error) {
+	var r directory.Resolved
+	err := s.snapshot(ctx, func(c *engine.Conn) error {
+		o, err := findOwner(c, p)
+		if err != nil {
+			return err
+		}
+		r, err = resolve(c, o, p, g)
+		return err
+	})
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		return directory.Resolved{}, nil
+	}
+	return r, err
+}
+
 func (s holders) Search(ctx context.Context, f directory.UserQuery) ([]directory.User, id.User, error) {
 	w := walk[directory.User]{limit: f.Limit, read: func(q *engine.Stmt) (directory.User, bool) {
 		_, u := readUser(q, f.Project)

@@ -173,6 +173,9 @@ func (w *world) resolved(t testing.TB, u id.User) directory.Resolved {
 	found, err := w.Users().Find(w.ctx, w.project.ID, u)
 	ok(t, err)
 	same(t, "the user", found, h.User)
+	r, err := w.Holders().Resolve(w.ctx, w.project.ID, found.Grants)
+	ok(t, err)
+	same(t, "what the grants alone lead to", h.Resolved, r)
 	slices.SortFunc(h.Tenants, func(a, b directory.Tenant) int { return a.ID.Compare(b.ID) })
 	slices.SortFunc(h.Roles, func(a, b directory.Role) int { return a.ID.Compare(b.ID) })
 	return h.Resolved
@@ -196,6 +199,11 @@ func grantHolder(t *testing.T, w *world) {
 	}{{w.project.ID, id.NewUser(w.clock.Now())}, {w.newProject(t).ID, u.ID}, {id.NewProject(w.clock.Now()), u.ID}} {
 		_, err := w.Holders().Holder(w.ctx, who.project, who.user)
 		refused(t, err, fault.NotFound)
+		if who.project != w.project.ID {
+			r, err := w.Holders().Resolve(w.ctx, who.project, u.Grants)
+			ok(t, err)
+			same(t, "what they lead to elsewhere", directory.Resolved{}, r)
+		}
 	}
 	ok(t, w.Users().Delete(w.ctx, u.Project, u.ID, w.event(u.Project, audit.UserDeleted)))
 	_, err := w.Holders().Holder(w.ctx, u.Project, u.ID)

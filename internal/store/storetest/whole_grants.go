@@ -18,6 +18,7 @@ func (w *world) grantVerbs(t testing.TB, all map[string]func(context.Context) er
 	w.roleVerbs(all, role)
 	p := w.project.ID
 	all["Holders.Holder"] = func(ctx context.Context) error { _, err := w.Holders().Holder(ctx, p, u.ID); return err }
+	all["Holders.Resolve"] = func(ctx context.Context) error { _, err := w.Holders().Resolve(ctx, p, u.Grants); return err }
 	all["Holders.Search"] = func(ctx context.Context) error {
 		_, _, err := w.Holders().Search(ctx, directory.UserQuery{Project: p, Text: "ada", Limit: 9})
 		return err
