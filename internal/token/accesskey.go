@@ -126,8 +126,12 @@ func (m *machine) choose(t id.Tenant, auto bool) error {
 
 // shapeOf returns what a token of the machine shows of it.
 func (p *project) shapeOf(m machine) shape {
-	document := p.documents.of(document.AccessKey, m.key.ID.String())
-	return document.shape(m.may, m.current, func() template.Input {
+	return p.keyShapedBy(p.documents.of(document.AccessKey, m.key.ID.String()), m)
+}
+
+// keyShapedBy is shapeOf with a template that needn't be the key's.
+func (p *project) keyShapedBy(c compiled, m machine) shape {
+	return c.shape(m.may, m.current, func() template.Input {
 		key := &template.Person{
 			ID: m.key.ID.String(), Name: m.key.Name, Attributes: m.key.Attributes, Roles: m.may.Roles, Permissions: m.may.Permissions,
 		}

@@ -35,11 +35,11 @@ func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Ki
 	if err != nil {
 		return err
 	}
+	if k == document.AccessKey {
+		return current.keyBears(c, b, now)
+	}
 	if err := current.bears(c, b, "the sample", now); err != nil {
 		return err
-	}
-	if k == document.AccessKey {
-		return nil
 	}
 	rows, subjects, err := s.d.Bulk.Largest(ctx, p, tried)
 	if err != nil {
@@ -58,6 +58,16 @@ func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Ki
 		}
 	}
 	return nil
+}
+
+// keyBears refuses a document that makes the token of an access key too long.
+func (p *project) keyBears(c compiled, b bearer, now time.Time) error {
+	shown := p.previewKey(c, b, now)
+	if _, err := claim.LintPolicy(p.Settings.ClaimLint).Apply(shown.Custom, nil); err != nil {
+		return err
+	}
+	whole := p.keyShapedBy(c, p.sampleMachine(b, now))
+	return claim.Fit("token of the sample", shown.Size, shown.Limit, b.row.NSec, whole.claims)
 }
 
 // bears refuses a document that makes the tokens of somebody too long.

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/claim/template"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -68,7 +69,7 @@ func (s *Service) Preview(ctx context.Context, in Preview) (Previewed, error) {
 	case document.SignIn:
 		return p.previewActions(c, b, m)
 	case document.AccessKey:
-		return p.previewKey(c, b, m), nil
+		return p.previewKey(c, b, now), nil
 	}
 	return p.previewTemplate(c, b, m), nil
 }
@@ -135,7 +136,7 @@ func (p *project) previewTemplate(c compiled, b bearer, m moment) Previewed {
 	out.Claims = p.payload(b, m, minted)
 	out.Custom = without(minted.claims, b.row.Claims)
 	out.Diff = differences(before, out.Claims)
-	out.fail(minted.failures)
+	out.fail(minted.failed())
 	if minted.leftOut != "" {
 		out.Problems = append(out.Problems, fault.Field{Pointer: "/claims/tenants", Code: "size", Detail: minted.leftOut})
 	}
@@ -154,7 +155,7 @@ func (p *project) previewActions(c compiled, b bearer, m moment) (Previewed, err
 	if c.actions != nil {
 		o := c.actions.Evaluate(p.input(with, with.row.RotatedAt))
 		out.Outcome = &o
-		out.fail(o.Failures)
+		out.fail(c.failed(o.Failures))
 		if o.Deny == nil && o.Require == "" {
 			row, err := acted(with.row, o)
 			if err != nil {
@@ -174,42 +175,38 @@ func (p *project) previewActions(c compiled, b bearer, m moment) (Previewed, err
 	return out, nil
 }
 
-// previewKey is what a template makes of an access key: the part of its token that the
-// template has a say in.
-func (p *project) previewKey(c compiled, b bearer, m moment) Previewed {
-	var out Previewed
-	says := func(c compiled) (json.RawMessage, shape) {
-		s := c.shape(b.authorization(), b.row.Tenant, func() template.Input {
-			in := p.input(b, m.at)
-			in.Key, in.User, in.Session = in.User, nil, template.Session{}
-			return in
-		})
-		return p.keyPayload(b, s), s
-	}
-	before, _ := says(p.documents.of(document.AccessKey, b.row.ID.String()))
-	after, s := says(c)
-	out.Claims, out.Custom, out.Diff = after, s.claims, differences(before, after)
-	out.Size, out.Limit, out.Parts = len(after), claim.MaxToken, claim.Parts(after)
-	out.fail(s.failures)
-	out.lint(p, s.claims)
+// previewKey is what a template makes of an access key.
+func (p *project) previewKey(c compiled, b bearer, at time.Time) Previewed {
+	m := p.sampleMachine(b, at)
+	whole := p.keyShapedBy(c, m)
+	minted := p.fittingKey(m, whole)
+	out := Previewed{Claims: p.machineClaims(m, minted), Custom: minted.claims, Parts: claim.Parts(p.machineClaims(m, whole))}
+	out.Size, out.Limit = p.sizeOf(p.machineClaims(m, whole)), claim.MaxToken
+	out.tooLong()
+	out.Diff = differences(p.machineClaims(m, p.fittingKey(m, p.shapeOf(m))), out.Claims)
+	out.fail(minted.failed())
+	out.lint(p, whole.claims)
 	return out
 }
 
-func (p *project) keyPayload(b bearer, s shape) json.RawMessage {
-	var w writer
-	subject := s.subject
-	if subject == "" {
-		subject = id.AccessKey(b.holder.User.ID).String()
+// sampleMachine is the access key of a sample.
+func (p *project) sampleMachine(b bearer, at time.Time) machine {
+	u := b.holder.User
+	m := p.machine(directory.Opened{At: at, Key: directory.AccessKey{ID: id.AccessKey(u.ID), Project: p.ID, Name: u.Name, Attributes: u.Attributes}})
+	m.may, m.current = b.authorization(), b.row.Tenant
+	return m
+}
+
+// fittingKey is fitting for an access key.
+func (p *project) fittingKey(m machine, s shape) shape {
+	for p.sizeOf(p.machineClaims(m, s)) > claim.MaxToken {
+		shorter, ok := s.shorter(m.current)
+		if !ok {
+			break
+		}
+		s = shorter
 	}
-	w.raw("sub", quote(subject))
-	w.raw("aud", p.audience(s.audience))
-	w.grants(s.authorization)
-	if !b.row.Tenant.IsZero() {
-		w.plain("dct", b.row.Tenant.String())
-	}
-	w.members(s.claims)
-	w.WriteByte('}')
-	return w.Bytes()
+	return s
 }
 
 // payload is what a session token says.
@@ -238,17 +235,27 @@ func (p *project) size(b bearer, m moment, s shape) (size, limit int) {
 	if name != "" {
 		limit = claim.MaxCookie
 	}
+	return p.sizeOf(payload) + len(name), limit
+}
+
+// sizeOf is how many bytes a token takes with these claims.
+func (p *project) sizeOf(payload []byte) int {
 	token, err := p.ring.Mint(p.ring.Active(), key.AccessToken, payload)
 	if errors.Is(err, key.ErrTooLong) {
 		// Signing is refused; in base64 (RFC 7515, 2) the payload alone takes this.
-		return (len(payload)+2)/3*4 + len(name), limit
+		return max((len(payload)+2)/3*4, claim.MaxToken+1)
 	}
-	return len(token) + len(name), limit
+	return len(token)
 }
 
 func (o *Previewed) measure(p *project, b bearer, m moment, s shape) {
 	o.Size, o.Limit = p.size(b, m, s)
 	o.Parts = claim.Parts(p.payload(b, m, s))
+	o.tooLong()
+}
+
+// tooLong tells which claims make a token too long.
+func (o *Previewed) tooLong() {
 	if o.Size > o.Limit {
 		for _, part := range o.Parts {
 			o.Problems = append(o.Problems, fault.Field{Pointer: "/claims/" + part.Name, Code: "size", Detail: fmt.Sprintf("The token is too long: it takes %d bytes, %d are allowed. This claim takes %d.", o.Size, o.Limit, part.Bytes)})
@@ -256,9 +263,13 @@ func (o *Previewed) measure(p *project, b bearer, m moment, s shape) {
 	}
 }
 
-func (o *Previewed) fail(list []template.Failure) {
+func (o *Previewed) fail(list []failed) {
 	for _, f := range list {
-		o.Problems = append(o.Problems, fault.Field{Pointer: "/document" + f.Path, Code: "failed", Detail: f.Reason})
+		in := "/document"
+		if f.kind == "" {
+			in = "/claims" // grants, which no document has made
+		}
+		o.Problems = append(o.Problems, fault.Field{Pointer: in + f.Path, Code: "failed", Detail: f.Reason})
 	}
 }
 

@@ -277,6 +277,21 @@ func TestPreviewOfAccessKeys(t *testing.T) {
 	if string(shown.Custom) != `{"k":"robot in Acme"}` || string(m["tenants"]) != `{"`+tenant+`":{"roles":["a","b"],"permissions":[]}}` || !bytes.Contains(m["aud"], []byte("https://x")) || string(m["dct"]) != `"`+tenant+`"` {
 		t.Errorf("%s %s", shown.Claims, shown.Custom)
 	}
+	huge := map[string]string{}
+	for i := range 60 {
+		huge[fmt.Sprint("c", i)] = strings.Repeat("x", 400)
+	}
+	raw, err := json.Marshal(map[string]any{"claims": huge})
+	must(t, err)
+	if err := w.CheckDocument(w.ctx, w.project, document.AccessKey, raw, nil); fault.KindOf(err) != fault.ClaimsTooLarge {
+		t.Errorf("%v", err)
+	}
+	must(t, w.CheckDocument(w.ctx, w.project, document.AccessKey, json.RawMessage(`{"claims":{"k":"{{ key.name }}"}}`), nil))
+	shown, err = w.Preview(w.ctx, token.Preview{Project: w.project, Kind: document.AccessKey, Document: raw})
+	must(t, err)
+	if shown.Custom != nil || shown.Size <= shown.Limit || len(shown.Problems) < 60 {
+		t.Errorf("%d of %d, %s", shown.Size, shown.Limit, shown.Custom)
+	}
 }
 
 func TestPreviewRefuses(t *testing.T) {
