@@ -127,14 +127,15 @@ func (w *world) end(method, path, token string) call {
 	return call{method: method, path: "/" + w.project.String() + path, bearer: token}
 }
 
-// shelve gives a project a template, and a candidate for it, unless it has them.
+// shelve gives a project a template, and a candidate that no session gets, unless it has
+// them.
 func (w *world) shelve(t testing.TB, p id.Project) {
 	t.Helper()
 	for i, doc := range []string{`{"claims":{"hello":"Hello {{ user.name }}"}}`, `{"claims":{"hello":"Hi {{ user.name }}"}}`} {
 		if _, err := w.papers.Version(t.Context(), p, documents.User, i+1); err == nil {
 			continue
 		}
-		_, _, err := w.papers.Save(t.Context(), p, documents.User, documents.Draft{Document: []byte(doc), Percent: 100 - 90*i}, audit.Origin{Actor: audit.CLI})
+		_, _, err := w.papers.Save(t.Context(), p, documents.User, documents.Draft{Document: []byte(doc), Percent: 100 - 100*i}, audit.Origin{Actor: audit.CLI})
 		must(t, err)
 	}
 }
