@@ -79,11 +79,11 @@ func (w *world) paste(screen string) []string {
 }
 
 // checkScreen checks what the steps print: nothing at first, then a sign-in, what the
-// token stands for, a refresh, and the trace.
+// token stands for, a refresh, the trace, and what the next token says of the user.
 func checkScreen(t *testing.T, steps []string) {
 	t.Helper()
-	if len(steps) < 5 || steps[0] != "" {
-		t.Fatalf("the steps print %q, want nothing and then four answers", steps)
+	if len(steps) < 6 || steps[0] != "" {
+		t.Fatalf("the steps print %q, want nothing and then five answers", steps)
 	}
 	var signedIn, refreshed latchkey.TokenSet
 	var own struct {
@@ -91,7 +91,13 @@ func checkScreen(t *testing.T, steps []string) {
 		TokenKind string
 	}
 	var trace latchkey.Trace
-	for i, into := range []any{&signedIn, &own, &refreshed, &trace} {
+	var next struct {
+		Claims struct {
+			DCT     string
+			Tenants map[string]struct{ Roles, Permissions []string }
+		}
+	}
+	for i, into := range []any{&signedIn, &own, &refreshed, &trace, &next} {
 		if err := json.Unmarshal([]byte(steps[i+1]), into); err != nil {
 			t.Fatalf("step %d prints what isn't JSON: %v\n%s", i+1, err, steps[i+1])
 		}
@@ -105,5 +111,8 @@ func checkScreen(t *testing.T, steps []string) {
 		t.Errorf("a refresh within seconds of the sign-in doesn't return the same refresh token: %s", steps[3])
 	case trace.Session.ID != sid || len(trace.Entries) < 2 || trace.Entries[0].Rule != "create" || trace.Entries[1].Rule != "replay":
 		t.Errorf("the trace is %s", steps[4])
+	}
+	if in := next.Claims.Tenants[next.Claims.DCT]; len(in.Roles) != 1 || in.Roles[0] != "member" || len(in.Permissions) != 1 {
+		t.Errorf("the next token says %s", steps[5])
 	}
 }

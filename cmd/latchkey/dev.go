@@ -124,13 +124,18 @@ func furnish(ctx context.Context, app *server.App, url string) (readyFile, error
 		return readyFile{}, err
 	}
 	logins, name := []string{demoUser}, "Alice Example"
-	if _, err = app.Directory.UserByLogin(ctx, p.ID, demoUser); fault.KindOf(err) == fault.NotFound {
-		_, err = app.Directory.CreateUser(ctx, p.ID, directory.UserChange{LoginIDs: &logins, Name: &name}, byCLI)
+	alice, err := app.Directory.UserByLogin(ctx, p.ID, demoUser)
+	if fault.KindOf(err) == fault.NotFound {
+		alice, err = app.Directory.CreateUser(ctx, p.ID, directory.UserChange{LoginIDs: &logins, Name: &name}, byCLI)
 	}
 	if err != nil {
 		return readyFile{}, err
 	}
-	out := readyFile{URL: url, Issuer: app.Tokens.Issuer(p.ID), Project: p.ID.String(), User: demoUser}
+	tenant, err := furnishTenant(ctx, app, alice)
+	if err != nil {
+		return readyFile{}, err
+	}
+	out := readyFile{URL: url, Issuer: app.Tokens.Issuer(p.ID), Project: p.ID.String(), User: demoUser, Tenant: tenant.String(), userID: alice.ID.String()}
 	if out.ManagementKey, err = devKey(ctx, app, p.ID, secret.Management); err != nil {
 		return readyFile{}, err
 	}
@@ -185,6 +190,11 @@ Paste this into another terminal:
   SID=$(sed 's/.*"session":{"id":"\([^"]*\)".*/\1/' session.json)
   curl -s $API/sessions/$SID/trace -H "Authorization: Bearer $KEY"
 
+5. Make the user a plain member of the demo tenant, and look at the next token:
+
+  curl -s -X PUT $API/users/ALICE/tenants/TENANT -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' -d '{"roles":["member"]}' -o member.json
+  curl -s $ISSUER/session -H "Authorization: Bearer $(curl -s -X POST $ISSUER/session/refresh -H "Authorization: Bearer $REFRESH" | sed 's/.*"sessionToken":"\([^"]*\)".*/\1/')"
+
 Keys for any JWT library: ISSUER_VALUE/.well-known/jwks.json
 The whole API:            URL/docs
 A web app on top of it:   LATCHKEY_ISSUER=$ISSUER LATCHKEY_KEY=$KEY go run ./examples/webapp
@@ -193,7 +203,7 @@ A web app on top of it:   LATCHKEY_ISSUER=$ISSUER LATCHKEY_KEY=$KEY go run ./exa
 func (t *terminal) welcome(r readyFile, dir string, temporary bool) {
 	text := strings.NewReplacer(
 		"ISSUER_VALUE", r.Issuer, "API_VALUE", r.URL+"/v1/projects/"+r.Project, "KEY_VALUE", r.ManagementKey,
-		"USER", r.User, "URL", r.URL).Replace(screen)
+		"USER", r.User, "ALICE", r.userID, "TENANT", r.Tenant, "URL", r.URL).Replace(screen)
 	t.printf("%s", text)
 	t.printf("The data is in %s; latchkey session list --data %s shows the sessions.\n", dir, dir)
 	if temporary {

@@ -15,6 +15,9 @@ type readyFile struct {
 	ManagementKey string `json:"managementKey,omitempty"`
 	VerifyKey     string `json:"verifyKey,omitempty"`
 	User          string `json:"user,omitempty"`
+	Tenant        string `json:"tenant,omitempty"`
+
+	userID string // for the screen
 }
 
 // writeReady writes the file whole or not at all, readable by its owner only: it holds
