@@ -49,7 +49,7 @@ func worldOn(t testing.TB, between func(store.Store) store.Store) *world {
 	var err error
 	w.d, err = directory.New(directory.Deps{
 		Projects: w.store.Projects(), Lives: w.store.Lives(), Users: w.store.Users(), Batches: w.store.Batches(), Holders: w.store.Holders(),
-		Tenants: w.store.Tenants(), Roles: w.store.Roles(), Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(),
+		Tenants: w.store.Tenants(), Roles: w.store.Roles(), Permissions: w.store.Permissions(), Keys: w.store.ManagementKeys(), AccessKeys: w.store.AccessKeys(),
 		Now: func() time.Time { return w.now },
 	})
 	w.must(err)
