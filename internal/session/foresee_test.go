@@ -148,7 +148,7 @@ func TestForeseeSteps(t *testing.T) {
 	s.list = append(s.list, session.Term{ID: id.NewSession(later), State: session.State{CreatedAt: later, AbsoluteAt: later.Add(day), RotatedAt: later}})
 	change := session.PolicyChange{Before: deciding(nil, nil), After: deciding(func(p *policy.Policy) { p.AbsoluteTimeout = time.Second }, nil)}
 	got, err := foreseer(t, s, opening).Foresee(t.Context(), id.NewProject(opening), change)
-	if err != nil || got.Live() != many || got.Shortened.Count != 1000 || got.Ended.Count != many-1000 || len(s.asked) != 10 {
+	if err != nil || got.Live() != many || got.Shortened.Count != 1000 || got.Ended.Count != many-1000 || len(s.asked) != 24 {
 		t.Fatalf("%d ended, %d shortened in %d steps, %v", got.Ended.Count, got.Shortened.Count, len(s.asked), err)
 	}
 	for _, f := range []session.Fates{got.Ended, got.Shortened} {

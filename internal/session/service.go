@@ -65,7 +65,7 @@ func (s *Service) Get(ctx context.Context, p id.Project, sid id.Session) (Found,
 
 // reach is how many sessions one call of List looks at. A filter that selects hardly any
 // would otherwise keep its caller, and a reader of the store, busy for seconds.
-const reach = 500
+const reach = 250
 
 // List returns at most f.Limit sessions, newest first, and where to go on, zero when
 // there are no more. There may be fewer, even none, although there are more.

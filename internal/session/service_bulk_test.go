@@ -233,7 +233,7 @@ func TestEndMatchingStops(t *testing.T) {
 // empty page and goes on.
 func TestListLooksAtABoundedNumber(t *testing.T) {
 	o := newOffice(t)
-	const many = 700
+	const many = 400
 	first := o.signIn(o.ada)
 	o.signInMany(o.ada, many-1)
 	found, next, err := o.List(t.Context(), session.Filter{Project: o.project, Status: session.Expired, Limit: 5})
