@@ -118,7 +118,8 @@ func NewMetrics(version string) (*Metrics, error) {
 // reasons returns why sessions end.
 func reasons() []session.Reason {
 	return []session.Reason{session.Logout, session.Ended, session.Reused, session.UserDisabled, session.UserDeleted,
-		session.OverLimit, session.Superseded, session.KeyRevoked}
+		session.OverLimit, session.Superseded, session.KeyRevoked,
+		session.TenantDisabled, session.TenantDeleted, session.ProjectDisabled}
 }
 
 func (m *Metrics) countRefreshes(vec *prometheus.CounterVec) {
