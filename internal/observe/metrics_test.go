@@ -116,7 +116,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	wantSeries(t, page, "latchkey_sessions_created_total", "0")
 	wantSeries(t, page, "latchkey_sessions_ended_total", `{reason="logout"} 0`, `{reason="revoked"} 0`, `{reason="token_reuse"} 0`,
 		`{reason="user_disabled"} 0`, `{reason="user_deleted"} 0`, `{reason="session_limit"} 0`, `{reason="superseded"} 0`,
-		`{reason="key_revoked"} 0`, `{reason="other"} 0`)
+		`{reason="key_revoked"} 0`, `{reason="tenant_disabled"} 0`, `{reason="tenant_deleted"} 0`, `{reason="project_disabled"} 0`, `{reason="other"} 0`)
 	wantSeries(t, page, "latchkey_rate_limited_total", `{limit="session"} 0`, `{limit="network"} 0`)
 	wantSeries(t, page, "latchkey_claims_flagged_total", `{policy="warn"} 0`, `{policy="reject"} 0`)
 	wantSeries(t, page, "latchkey_feed_subscribers", "0")

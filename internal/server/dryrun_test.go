@@ -19,12 +19,11 @@ import (
 // foreseen is a project with generated sessions.
 type foreseen struct {
 	*world
-	g        *rand.Rand
-	project  directory.Project
-	settings latchkey.Settings
-	tenants  []directory.Tenant
-	places   map[id.User][]id.Tenant
-	rows     []session.Row
+	g       *rand.Rand
+	project directory.Project
+	tenants []directory.Tenant
+	places  map[id.User][]id.Tenant
+	rows    []session.Row
 }
 
 func (f *foreseen) span() time.Duration {

@@ -13,13 +13,13 @@ import (
 // the project's sign-in actions, ClaimsTooLarge, and Conflict while others change the
 // session's claims. With those the session stays as it is, and the presented token good.
 func (s *Service) SwitchTenant(ctx context.Context, in Presentation, t id.Tenant) (set Set, decided bool, err error) {
-	p, c, err := s.read(ctx, in, RefreshToken)
-	if err != nil {
+	if _, _, err := s.read(ctx, in, RefreshToken); err != nil {
 		return Set{}, false, err
 	}
 	in.Admit = nil // asked once
 	for range attempts {
-		if p, c, err = s.authentic(ctx, in, RefreshToken); err != nil {
+		p, c, err := s.authentic(ctx, in, RefreshToken)
+		if err != nil {
 			return Set{}, false, err
 		}
 		move, err := s.move(ctx, p, c, in, t)

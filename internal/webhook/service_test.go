@@ -45,7 +45,7 @@ func TestSignature(t *testing.T) {
 		e := w.happen(w.project, audit.UserCreated)
 		pass(time.Second)
 		m := w.sent[0]
-		if err := verify(t, text.Reveal(), m); err != nil || m.ID != e.ID.String() || m.At.Sub(time.Now()).Abs() > time.Minute {
+		if err := verify(t, text.Reveal(), m); err != nil || m.ID != e.ID.String() || time.Until(m.At).Abs() > time.Minute {
 			t.Errorf("the message %+v: %v", m, err)
 		}
 		var body struct {

@@ -69,13 +69,12 @@ func TestMFAIsRequired(t *testing.T) {
 }
 
 func TestManyActionsStayInTheLimits(t *testing.T) {
-	var list, audience []string
+	var list []string
 	for i := range MaxActions {
 		var claims []string
 		for k := range 5 {
 			claims = append(claims, fmt.Sprintf(`"c%d_%d":1`, i, k))
 		}
-		audience = append(audience, fmt.Sprintf(`"https://%d"`, i))
 		list = append(list, fmt.Sprintf(`{"name":"a%d","claims":{%s},"audience":[%q]}`, i, strings.Join(claims, ","), fmt.Sprint("https://", i)))
 	}
 	got := actions(t, strings.Join(list, ",")).Evaluate(input())

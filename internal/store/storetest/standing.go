@@ -427,7 +427,6 @@ func standingEndTenant(t *testing.T, w *world) {
 	w.fed(t, w.entry(revocation.Tenant, tenant.String()))
 	w.statuses(t, "superseded", rows...)
 	w.statuses(t, "active", spared...)
-	rows = append(rows, spared...)
 	w.statuses(t, "active", w.signInTo(t, u.ID, tenant))
 	refused(t, w.Bulk().EndTenant(w.ctx, w.project.ID, id.NewTenant(w.clock.Now()), e), fault.NotFound)
 	refused(t, w.Bulk().EndTenant(w.ctx, w.newProject(t).ID, tenant, e), fault.NotFound)
