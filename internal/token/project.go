@@ -25,6 +25,9 @@ type project struct {
 	mac    []byte
 	minted *minted // of the service: it outlives versions
 
+	common  []string // in every aud claim
+	encoded []byte   // that, as JSON
+
 	issuer      []byte // JSON strings, encoded once
 	sessionDRN  []byte
 	refreshDRN  []byte
@@ -205,6 +208,7 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 		sessionDRN: quote(settings.Cookies.SessionName), refreshDRN: quote(settings.Cookies.RefreshName),
 		opaque: settings.RefreshTokenFormat == "opaque", claimsInRT: settings.ClaimsInRefreshToken,
 	}
+	p.shared()
 	session, refresh := policy.CookieNames(settings.Cookies)
 	if settings.Delivery.Session == "cookie" {
 		p.cookieNames[0] = session
@@ -218,15 +222,29 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 // audience returns the aud claim, encoded: the project first, then what its settings name,
 // then what is the session's own, and what a template adds. A client has no say in it.
 func (p *project) audience(own ...[]string) []byte {
-	all := []string{p.ID.String()}
-	for _, list := range append([][]string{p.Settings.Audience}, own...) {
+	all := p.common
+	for _, list := range own {
 		for _, a := range list {
 			if !slices.Contains(all, a) {
-				all = append(all, a)
+				all = append(slices.Clip(all), a)
 			}
 		}
 	}
+	if len(all) == len(p.common) {
+		return p.encoded // most sessions have no more
+	}
 	return quote(all)
+}
+
+// shared sets what is in every aud claim of the project.
+func (p *project) shared() {
+	p.common = []string{p.ID.String()}
+	for _, a := range p.Settings.Audience {
+		if !slices.Contains(p.common, a) {
+			p.common = append(p.common, a)
+		}
+	}
+	p.encoded = quote(p.common)
 }
 
 // quote encodes a string or a list of strings. These can't fail.

@@ -31,6 +31,9 @@ func (p *project) describes() bool { return p.documents.asks(document.User) }
 
 // shape returns what a token that is minted at at shows of its user.
 func (p *project) shape(b bearer, at time.Time) shape {
+	if len(p.documents) == 0 {
+		return shape{authorization: b.authorization()}
+	}
 	return p.shapedBy(p.documents.of(document.User, b.row.ID.String()), b, at)
 }
 
