@@ -74,7 +74,7 @@ func badBodies(in tenancy) []bad {
 			"/claims" + strings.Repeat("/a", 31) + " size"},
 		{"unknown member", post(`{"user":"a","amr":["pwd"],"admin":true,"epoch":9}`), 400, code, "/admin unknown,/epoch unknown"},
 		{"member in another case", post(`{"User":"a","amr":["pwd"]}`), 400, code, "/User unknown,/user required"},
-		{"unknown member of a member", post(`{"user":{"loginIds":["a@example.com"],"roles":["admin"]},"amr":["pwd"]}`), 400, code, "/user/roles unknown"},
+		{"unknown member of a member", post(`{"user":{"loginIds":["a@example.com"],"admin":true},"amr":["pwd"]}`), 400, code, "/user/admin unknown"},
 		{"member twice", post(`{"user":"a","user":"b","amr":["pwd"]}`), 400, code, "/user duplicate"},
 		{"claim twice", post(`{"user":"a","amr":["pwd"],"claims":{"x":1,"x":2}}`), 400, code, "/claims/x duplicate"},
 		{"wrong types", post(`{"user":"a","amr":"pwd","revokeOthers":"yes"}`), 400, code, "/amr type,/revokeOthers type"},

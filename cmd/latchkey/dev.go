@@ -14,7 +14,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/config"
 	"github.com/latchkey-dev/latchkey/internal/directory"
-	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/observe"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -123,15 +122,11 @@ func furnish(ctx context.Context, app *server.App, url string) (readyFile, error
 	} else if p, err = app.CreateProject(ctx, "Demo", byCLI); err != nil {
 		return readyFile{}, err
 	}
-	logins, name := []string{demoUser}, "Alice Example"
-	alice, err := app.Directory.UserByLogin(ctx, p.ID, demoUser)
-	if fault.KindOf(err) == fault.NotFound {
-		alice, err = app.Directory.CreateUser(ctx, p.ID, directory.UserChange{LoginIDs: &logins, Name: &name}, byCLI)
-	}
+	tenant, fresh, err := furnishTenant(ctx, app, p.ID)
 	if err != nil {
 		return readyFile{}, err
 	}
-	tenant, err := furnishTenant(ctx, app, alice)
+	alice, err := furnishUser(ctx, app, p.ID, tenant, fresh)
 	if err != nil {
 		return readyFile{}, err
 	}

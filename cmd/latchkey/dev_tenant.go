@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/server"
 )
@@ -22,26 +23,39 @@ func demoRoles() []struct {
 	}{{"admin", []string{"orders:read", "orders:write"}}, {"member", []string{"orders:read"}}}
 }
 
-// furnishTenant makes permissions, roles, and the demo tenant with the user as member,
-// unless an earlier run has: what somebody has changed since stays.
-func furnishTenant(ctx context.Context, app *server.App, u directory.User) (id.Tenant, error) {
-	there, _, err := app.Directory.Tenants(ctx, directory.TenantQuery{Project: u.Project, Limit: 1})
+// furnishTenant makes permissions, roles and the demo tenant, unless an earlier run has:
+// what somebody has changed since stays. It reports whether the tenant is fresh.
+func furnishTenant(ctx context.Context, app *server.App, p id.Project) (t id.Tenant, fresh bool, err error) {
+	there, _, err := app.Directory.Tenants(ctx, directory.TenantQuery{Project: p, Limit: 1})
 	if err != nil {
-		return id.Tenant{}, err
+		return id.Tenant{}, false, err
 	}
 	if len(there) > 0 {
-		return there[0].ID, nil
+		return there[0].ID, false, nil
 	}
-	if err := furnishRoles(ctx, app, u.Project); err != nil {
-		return id.Tenant{}, err
+	if err := furnishRoles(ctx, app, p); err != nil {
+		return id.Tenant{}, false, err
 	}
 	name := demoTenant
-	t, err := app.Directory.CreateTenant(ctx, u.Project, directory.TenantChange{Name: &name}, byCLI)
-	if err != nil {
-		return id.Tenant{}, err
+	made, err := app.Directory.CreateTenant(ctx, p, directory.TenantChange{Name: &name}, byCLI)
+	return made.ID, true, err
+}
+
+// furnishUser makes the demo user as administrator of the tenant. One who is there from an
+// earlier run becomes that of a fresh tenant.
+func furnishUser(ctx context.Context, app *server.App, p id.Project, t id.Tenant, fresh bool) (directory.User, error) {
+	roles := []string{"admin"}
+	u, err := app.Directory.UserByLogin(ctx, p, demoUser)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		logins, name := []string{demoUser}, "Alice Example"
+		change := directory.UserChange{LoginIDs: &logins, Name: &name}
+		change.Tenants = &[]directory.MembershipChange{{Tenant: t.String(), Roles: roles}}
+		return app.Directory.CreateUser(ctx, p, change, byCLI)
+	case err == nil && fresh:
+		return app.Directory.SetMembership(ctx, p, u.ID, t, roles, byCLI)
 	}
-	_, err = app.Directory.SetMembership(ctx, u.Project, u.ID, t.ID, []string{"admin"}, byCLI)
-	return t.ID, err
+	return u, err
 }
 
 func furnishRoles(ctx context.Context, app *server.App, p id.Project) error {
