@@ -15,8 +15,10 @@ import (
 
 // act lets the project's sign-in actions have their say about a session that begins in a
 // tenant or changes to it, and returns its row as they leave it. What they have added
-// before is taken away first: it may have been due to the tenant that is left.
-func (p *project) act(b bearer) (session.Row, []failed, error) {
+// before is taken away first: it may have been due to the tenant that is left. They see the
+// session as it is at now: when its token was rotated doesn't tell whether a step-up still
+// counts, the less so without rotation.
+func (p *project) act(b bearer, now time.Time) (session.Row, []failed, error) {
 	row := b.row
 	row.Claims, row.Audience = row.Acted.Without(row.Claims, row.Audience)
 	row.Acted = session.Acted{}
@@ -26,7 +28,7 @@ func (p *project) act(b bearer) (session.Row, []failed, error) {
 	}
 	with := b
 	with.row = row
-	out := document.actions.Evaluate(p.input(with, row.RotatedAt))
+	out := document.actions.Evaluate(p.input(with, now))
 	failures := document.failed(out.Failures)
 	if err := refusal(out); err != nil {
 		return b.row, failures, err

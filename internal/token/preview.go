@@ -153,7 +153,7 @@ func (p *project) previewActions(c compiled, b bearer, m moment) (Previewed, err
 	with.row.Claims, with.row.Audience = b.row.Acted.Without(b.row.Claims, b.row.Audience)
 	with.row.Acted = session.Acted{}
 	if c.actions != nil {
-		o := c.actions.Evaluate(p.input(with, with.row.RotatedAt))
+		o := c.actions.Evaluate(p.input(with, m.at))
 		out.Outcome = &o
 		out.fail(c.failed(o.Failures))
 		if o.Deny == nil && o.Require == "" {

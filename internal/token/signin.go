@@ -98,7 +98,7 @@ func (s *Service) signIn(ctx context.Context, p *project, in SignIn) (Set, error
 		return Set{}, err
 	}
 	var failures []failed
-	b.row, failures, err = p.act(b)
+	b.row, failures, err = p.act(b, b.row.CreatedAt)
 	s.tell(ctx, p.ID, id.Session{}, in.User, failures)
 	if err != nil {
 		return Set{}, err

@@ -66,7 +66,7 @@ func (s *Service) move(ctx context.Context, p *project, c Credential, in Present
 	b.row.State = state
 	b.row.Tenant = t
 	var failures []failed
-	b.row, failures, err = p.act(b)
+	b.row, failures, err = p.act(b, now)
 	s.tell(ctx, p.ID, row.ID, row.User, failures)
 	if err != nil {
 		return nil, err
