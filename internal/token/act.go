@@ -23,6 +23,10 @@ func (p *project) act(b bearer, now time.Time) (session.Row, []failed, error) {
 	row.Claims, row.Audience = row.Acted.Without(row.Claims, row.Audience)
 	row.Acted = session.Acted{}
 	document := p.documents.of(document.SignIn, row.ID.String())
+	if document.unusable() {
+		// A condition that fails lets nobody in, so neither does a list that can't be read.
+		return b.row, nil, fault.New(fault.Unavailable, "The project's sign-in actions were saved by a newer server and can't be asked here.").After(time.Second)
+	}
 	if document.actions == nil {
 		return row, nil, nil
 	}

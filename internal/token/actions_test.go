@@ -33,3 +33,69 @@ func TestAttack26OldStepUpOpensNoTenant(t *testing.T) {
 		}
 	}
 }
+
+// Nobody gets into a tenant past its sign-in actions because it has become their only one.
+func TestRefreshEntersNoTenantPastItsActions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	acme, bank := w.newTenant(t, "Acme"), w.newTenant(t, "Bank")
+	w.memberOf(t, acme, bank)
+	w.save(t, document.SignIn, `{"actions":[{"name":"factor","when":"has(tenant.name) && tenant.name == 'Bank'","require":"mfa"}]}`)
+	none := w.signIn(t)
+	inAcme := w.signIn(t, func(in *token.SignIn) { in.Tenant = acme })
+	w.memberOf(t, bank)
+	for name, set := range map[string]token.Set{"of no tenant": none, "of one that was left": inAcme} {
+		preview, err := w.Preview(w.ctx, token.Preview{Project: w.project, Kind: document.User, Session: set.Row.ID})
+		must(t, err)
+		if _, there := members(t, preview.Claims)["dct"]; there {
+			t.Errorf("a session %s: the preview says %s", name, preview.Claims)
+		}
+		next := w.refresh(t, w.Service, set.Refresh)
+		if got := says(t, next.Session).Tenant; got != "" {
+			t.Errorf("a session %s is in %s", name, got)
+		}
+		if _, err := w.switchTo(next.Refresh, bank); fault.KindOf(err) != fault.Insufficient {
+			t.Errorf("a session %s: %v", name, err)
+		}
+	}
+	if _, err := w.trySignIn(); fault.KindOf(err) != fault.Insufficient {
+		t.Errorf("a sign-in, which asks: %v", err)
+	}
+}
+
+// Actions that a newer server has saved, and this one can't read, let nobody in; refreshes
+// go on.
+func TestActionsThatCantBeReadLetNobodyIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	acme, globex := w.newTenant(t, "Acme"), w.newTenant(t, "Globex")
+	w.memberOf(t, acme, globex)
+	set := w.signIn(t)
+	w.save(t, document.SignIn, `{"actions":[{"name":"x","deny":{"code":"closed"},"tomorrow":1}]}`)
+	if _, err := w.trySignIn(); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a sign-in: %v", err)
+	}
+	if _, err := w.switchTo(set.Refresh, acme); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a change of tenant: %v", err)
+	}
+	w.refresh(t, w.Service, set.Refresh)
+}
+
+// Actions that are saved while somebody changes the tenant are obeyed.
+func TestActionsAreSavedDuringAChangeOfTenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	acme := w.newTenant(t, "Acme")
+	w.memberOf(t, acme, w.newTenant(t, "Globex"))
+	set := w.signIn(t)
+	w.sessions.before = func() {
+		w.sessions.before = nil
+		w.save(t, document.SignIn, `{"actions":[{"name":"closed","deny":{"code":"closed"}}]}`)
+	}
+	if _, err := w.switchTo(set.Refresh, acme); fault.KindOf(err) != fault.Denied {
+		t.Errorf("%v", err)
+	}
+	if row, _, err := w.store.Sessions().Find(w.ctx, w.project, set.Row.ID); err != nil || !row.Tenant.IsZero() {
+		t.Errorf("the session is in %v, %v", row.Tenant, err)
+	}
+}

@@ -120,7 +120,7 @@ func (s *Service) refreshed(ctx context.Context, p *project, row session.Row, su
 	if _, member := holder.User.Grants.In(b.row.Tenant); !member {
 		b.row.Tenant = id.Tenant{}
 	}
-	if b.row.Tenant.IsZero() && p.Settings.AutoTenant {
+	if b.row.Tenant.IsZero() && p.entersAlone(row.ID) {
 		b.row.Tenant = b.authorization().Sole()
 	}
 	return b, nil

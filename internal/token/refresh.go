@@ -96,6 +96,10 @@ func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Cre
 			if p, err = s.load(ctx, in.Project); err != nil {
 				return decision{}, err
 			}
+			if t.move != nil {
+				// It was worked out with the documents and settings from before.
+				return decision{}, fault.New(fault.Conflict, "The project has changed in the meantime.")
+			}
 			// What was authentic may be no longer: its key may be revoked.
 			if c, err = p.read(in.Token, RefreshToken); err != nil {
 				return decision{}, err
@@ -114,6 +118,13 @@ func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Cre
 	return decision{}, fault.New(fault.Unavailable, "The project is being changed; try again.")
 }
 
+// entersAlone reports whether a refresh makes the only tenant of its user the current one.
+// Where sign-in actions are to be asked about that, only a change of tenant does: they may
+// deny it, or require what the session hasn't shown.
+func (p *project) entersAlone(s id.Session) bool {
+	return p.Settings.AutoTenant && !p.documents.acts(s)
+}
+
 func (p *project) refresh(c Credential, in Presentation, t terms) session.Refresh {
 	return session.Refresh{
 		Project: p.ID, Session: c.Session, Version: p.Version, SigningKey: p.ring.Active(), Origin: in.Origin,
@@ -121,7 +132,7 @@ func (p *project) refresh(c Credential, in Presentation, t terms) session.Refres
 			Token: c.Token, Parent: c.Parent, Next: id.NewRefresh(), ComposedAt: in.ComposedAt,
 			Context: in.Context, ReadOnly: t.readOnly, Policy: p.policy,
 		},
-		AutoTenant: p.Settings.AutoTenant, Move: t.move, Overrides: p.rules.Tenants,
+		AutoTenant: p.entersAlone(c.Session), Move: t.move, Overrides: p.rules.Tenants,
 	}
 }
 

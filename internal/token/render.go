@@ -66,6 +66,9 @@ func (s *Service) compile(k document.Kind, n int, doc json.RawMessage) (compiled
 	return c, err
 }
 
+// unusable reports whether the version is there and this server can't use it.
+func (c compiled) unusable() bool { return c.n > 0 && c.template == nil && c.actions == nil }
+
 // of returns the version of a kind for a session or access key, by its identifier.
 func (d pages) of(k document.Kind, about string) compiled {
 	page, ok := d[k]
@@ -74,6 +77,9 @@ func (d pages) of(k document.Kind, about string) compiled {
 	}
 	return page.versions[page.state.For(latchkey.Share(about))]
 }
+
+// acts reports whether there are sign-in actions for a session.
+func (d pages) acts(of id.Session) bool { return d.of(document.SignIn, of.String()).n > 0 }
 
 // asks reports whether some version of a template has expressions: only then the holder
 // of a token has to be known.
