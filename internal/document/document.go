@@ -51,6 +51,12 @@ type Version struct {
 	Comment   string
 	CreatedAt time.Time
 	Actor     audit.Actor
+
+	// Conceals is whether tokens may show what follows from a role or a tenant that they
+	// don't name. While such a version of the kind User is in use, a store adds to each
+	// revocation.Entry that is ByName one for all tokens of the project: without it what
+	// has changed would be seen at the next refresh only.
+	Conceals bool
 }
 
 // State is which versions of a kind are in use; 0 is none. It is comparable.

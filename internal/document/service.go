@@ -23,6 +23,9 @@ type Deps struct {
 	// tokens of a sample (nil for a built-in one) or of the sessions that there are. Pointers in its errors begin with /document or /sample.
 	Check func(ctx context.Context, p id.Project, k Kind, document json.RawMessage, sample *latchkey.TemplateSample) error
 
+	// Conceals says of a document that Check has let pass what Version.Conceals is.
+	Conceals func(k Kind, document json.RawMessage) (bool, error)
+
 	Now func() time.Time
 }
 
@@ -31,7 +34,7 @@ type Service struct{ d Deps }
 
 // New returns a Service. All members of d are needed.
 func New(d Deps) (*Service, error) {
-	if d.Store == nil || d.Check == nil || d.Now == nil {
+	if d.Store == nil || d.Check == nil || d.Conceals == nil || d.Now == nil {
 		return nil, errors.New("document: a dependency is missing")
 	}
 	return &Service{d}, nil
@@ -102,11 +105,15 @@ func (s *Service) Save(ctx context.Context, p id.Project, k Kind, d Draft, o aud
 	if err := s.d.Check(ctx, p, k, d.Document, d.Sample); err != nil {
 		return State{}, Version{}, err
 	}
+	conceals, err := s.d.Conceals(k, d.Document)
+	if err != nil {
+		return State{}, Version{}, err
+	}
 	now := time.UnixMilli(s.d.Now().UnixMilli()).UTC()
 	var saved Version
 	state, err := s.d.Store.Change(ctx, p, k, func(before State) (Step, error) {
 		after := before.Saved(d.Percent)
-		saved = Version{N: after.Last, Document: d.Document, Comment: d.Comment, CreatedAt: now, Actor: o.Actor}
+		saved = Version{N: after.Last, Document: d.Document, Comment: d.Comment, CreatedAt: now, Actor: o.Actor, Conceals: conceals}
 		e := event(p, k, audit.TemplateSaved, now, after, o).With("version", float64(saved.N)).With("percent", float64(d.Percent))
 		if d.Comment != "" {
 			e = e.With("comment", d.Comment)

@@ -25,7 +25,11 @@ type world struct {
 	store   *memory.Store
 	project id.Project
 	refuse  error
+	unclear error // what Conceals says
 }
+
+// concealing is the one document that conceals something.
+const concealing = `{"authorization":"none"}`
 
 var origin = audit.Origin{Actor: audit.CLI, IP: "192.0.2.7", RequestID: "req-1"}
 
@@ -39,7 +43,8 @@ func newWorld(t *testing.T) *world {
 	w.Service, err = document.New(document.Deps{Store: w.store.Documents(), Now: clock.Now,
 		Check: func(context.Context, id.Project, document.Kind, json.RawMessage, *latchkey.TemplateSample) error {
 			return w.refuse
-		}})
+		},
+		Conceals: func(_ document.Kind, doc json.RawMessage) (bool, error) { return string(doc) == concealing, w.unclear }})
 	must(t, err)
 	return w
 }
@@ -125,6 +130,21 @@ func TestLifeOfADocument(t *testing.T) {
 	}
 }
 
+// What a version conceals is kept with it.
+func TestConceals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, doc := range []string{concealing, `{}`} {
+		_, saved, err := w.Save(t.Context(), w.project, document.User, document.Draft{Document: json.RawMessage(doc), Percent: 100}, origin)
+		must(t, err)
+		kept, err := w.Version(t.Context(), w.project, document.User, saved.N)
+		must(t, err)
+		if want := doc == concealing; saved.Conceals != want || kept.Conceals != want {
+			t.Errorf("%s conceals something: %v, %v", doc, saved.Conceals, kept.Conceals)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -145,6 +165,10 @@ func TestRefusals(t *testing.T) {
 	w.refuse = fault.New(fault.TemplateInvalid, "no")
 	_, _, err = w.Save(ctx, w.project, document.User, draft, origin)
 	refused(t, "check", err, fault.TemplateInvalid)
+
+	w.refuse, w.unclear = nil, fault.New(fault.TemplateInvalid, "no")
+	_, _, err = w.Save(ctx, w.project, document.User, draft, origin)
+	refused(t, "whether it conceals something", err, fault.TemplateInvalid)
 
 	_, err = w.RollOut(ctx, w.project, document.User, -1, origin)
 	refused(t, "rollout of less than nothing", err, fault.OutOfRange)

@@ -95,6 +95,12 @@ func ofSessions(k Kind, about string) bool {
 	return k == Session || k == Share || strings.HasPrefix(about, "ses_") || strings.HasPrefix(about, "usr_")
 }
 
+// ByName reports whether the entry finds outdated tokens by a role or a tenant that they
+// name. It doesn't find those that were made from it and don't name it.
+func (e Entry) ByName() bool {
+	return e.Kind == Role || e.Kind == Epoch && strings.HasPrefix(e.ID, "ten_")
+}
+
 // Sparing returns the entry with a session that it spares.
 func (e Entry) Sparing(s id.Session) Entry {
 	e.Except = s

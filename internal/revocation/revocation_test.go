@@ -100,3 +100,18 @@ func TestEntries(t *testing.T) {
 		t.Errorf("the cursor %+v", got)
 	}
 }
+
+func TestByName(t *testing.T) {
+	for _, c := range []struct {
+		kind revocation.Kind
+		id   string
+		want bool
+	}{
+		{revocation.Role, "role_0123456789abcdef", true}, {revocation.Epoch, "ten_1", true}, {revocation.Tenant, "ten_1", false},
+		{revocation.Epoch, "usr_1", false}, {revocation.Epoch, "prj_1", false}, {revocation.User, "usr_1", false}, {revocation.Share, "share_0_9", false},
+	} {
+		if got := (revocation.Entry{Kind: c.kind, ID: c.id}).ByName(); got != c.want {
+			t.Errorf("%s %s: %v", c.kind, c.id, got)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 	if err != nil {
 		return nil, err
 	}
-	a.Documents, err = document.New(document.Deps{Store: st.Documents(), Check: a.Tokens.CheckDocument, Now: now})
+	a.Documents, err = document.New(document.Deps{Store: st.Documents(), Check: a.Tokens.CheckDocument, Conceals: a.Tokens.Conceals, Now: now})
 	return a, err
 }
 

@@ -60,6 +60,14 @@ func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Ki
 	return nil
 }
 
+// Conceals is document.Version.Conceals of a document. Sign-in actions conceal nothing:
+// what they make is the session's own, and isn't made anew when a role changes. The error
+// is that of CheckDocument for a document that doesn't compile.
+func (s *Service) Conceals(k document.Kind, doc json.RawMessage) (bool, error) {
+	c, err := s.compile(k, 0, doc)
+	return err == nil && c.template != nil && c.template.Conceals(), err
+}
+
 // keyBears refuses a document that makes the token of an access key too long.
 func (p *project) keyBears(c compiled, b bearer, now time.Time) error {
 	shown := p.previewKey(c, b, now)

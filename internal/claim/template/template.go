@@ -266,3 +266,22 @@ func (p *parser) claims(n node, at string) []namedValue {
 
 // Constant reports whether the template says the same of everybody.
 func (t *Template) Constant() bool { return t.constant != nil }
+
+// Conceals reports whether what the template makes may follow from roles, permissions or
+// tenants of its holder that the token doesn't name: it leaves them out, and its
+// expressions ask for them. The current tenant is always named.
+func (t *Template) Conceals() bool {
+	held := []string{"tenants"}
+	switch t.authorization {
+	case AllTenants:
+		return false
+	case None:
+		held = []string{"tenants", "roles", "permissions"}
+	}
+	for _, member := range held {
+		if t.needs.of("user", member) || t.needs.of("key", member) || member != "tenants" && t.needs.of("tenant", member) {
+			return true
+		}
+	}
+	return false
+}

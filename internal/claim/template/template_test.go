@@ -315,3 +315,26 @@ func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 		}
 	}
 }
+
+// What a token doesn't name and yet follows from is concealed; what nothing asks for isn't.
+func TestConceals(t *testing.T) {
+	for doc, want := range map[string]bool{
+		`{"claims":{"a":"{{ user.roles }}"}}`:                                                          false,
+		`{"authorization":"none"}`:                                                                     false,
+		`{"authorization":"none","claims":{"a":"constant"}}`:                                           false,
+		`{"authorization":"none","claims":{"a":"{{ user.name }} of {{ tenant.name }}"}}`:               false,
+		`{"authorization":"none","claims":{"a":"{{ 'admin' in user.roles }}"}}`:                        true,
+		`{"authorization":"none","claims":{"a":{"b":["{{ user.permissions }}"]}}}`:                     true,
+		`{"authorization":"none","claims":{"a":"{{ user['roles'] }}"}}`:                                true,
+		`{"authorization":"none","claims":{"a":"{{ tenant.permissions }}"}}`:                           true,
+		`{"authorization":"none","audience":["{{ user.tenants.map(t, t) }}"]}`:                         true,
+		`{"authorization":"none","subject":"{{ user.roles[0] }}"}`:                                     true,
+		`{"authorization":"currentTenant","claims":{"a":"{{ user.roles }}","b":"{{ tenant.roles }}"}}`: false,
+		`{"authorization":"currentTenant","claims":{"a":"{{ size(user.tenants) }}"}}`:                  true,
+		`{"authorization":"tenants","claims":{"a":"{{ user.tenants }}"}}`:                              false,
+	} {
+		if got := compiled(t, doc).Conceals(); got != want {
+			t.Errorf("%s: %v", doc, got)
+		}
+	}
+}

@@ -150,3 +150,35 @@ func TestLargestUsersFitIntoAnswers(t *testing.T) {
 		t.Errorf("%d users in all", n)
 	}
 }
+
+// A template that hides roles and shows what follows from them: a change of a role reaches
+// verifiers all the same, by an entry for every token of the project.
+func TestConcealedGrantsReachTokens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tenant, role := w.user.String(), w.grants.tenant.String(), w.grants.role.String()
+	w.ok(t, w.manage("PUT", "/users/"+user+"/roles", `{"roles":["auditor"]}`), nil)
+	cursor, all := "", " epoch "+w.project.String()+"]"
+	mark := "[role " + latchkey.RoleMark("auditor")
+	for _, step := range []struct{ template, told string }{
+		{`{"authorization":"none","claims":{"may":"{{ 'invoice:read' in user.permissions }}"}}`, mark + all},
+		{`{"authorization":"none","claims":{"hello":"Hi {{ user.name }}"}}`, mark + "]"},
+		{`{"authorization":"currentTenant","claims":{"many":"{{ user.tenants.exists(t, 'auditor' in user.tenants[t].roles) }}"}}`, mark + all},
+		{`{"claims":{"may":"{{ 'invoice:read' in user.permissions }}"}}`, mark + "]"},
+	} {
+		w.clock.Move(5 * time.Minute) // or the session would be refreshed too often
+		w.ok(t, w.manage("PATCH", "/roles/"+role, `{"permissions":["invoice:read"]}`), nil)
+		w.ok(t, w.manage("PUT", "/templates/user", `{"document":`+step.template+`}`), nil)
+		w.told(t, &cursor)
+		w.ok(t, w.manage("PATCH", "/roles/"+role, `{"permissions":[]}`), nil)
+		if got := fmt.Sprint(w.told(t, &cursor)); got != step.told {
+			t.Errorf("%s: verifiers are told %s, want %s", step.template, got, step.told)
+		}
+	}
+	w.ok(t, w.manage("PUT", "/templates/user", `{"document":{"authorization":"none","claims":{"in":"{{ tenant.roles }} {{ user.tenants }}"}}}`), nil)
+	w.told(t, &cursor)
+	w.ok(t, w.manage("PATCH", "/tenants/"+tenant, `{"name":"Another"}`), nil)
+	if got := fmt.Sprint(w.told(t, &cursor)); got != "[epoch "+tenant+all {
+		t.Errorf("verifiers are told %s", got)
+	}
+}

@@ -100,7 +100,7 @@ func newWorld(t testing.TB) *world {
 		Master: master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)
-	w.papers, err = documents.New(documents.Deps{Store: tappedDocuments{store.Documents(), w.tap}, Check: w.tokens.CheckDocument, Now: w.clock.Now})
+	w.papers, err = documents.New(documents.Deps{Store: tappedDocuments{store.Documents(), w.tap}, Check: w.tokens.CheckDocument, Conceals: w.tokens.Conceals, Now: w.clock.Now})
 	must(t, err)
 	service, err := session.New(session.Deps{Store: sessions, Bulk: tappedBulk{store.Bulk(), w.tap}, Now: w.clock.Now})
 	must(t, err)

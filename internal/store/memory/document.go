@@ -6,9 +6,11 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
@@ -131,6 +133,17 @@ func (s documents) Change(ctx context.Context, p id.Project, k document.Kind, st
 	tx.revoke(document.Entries(p, k, before, to.State, owner.life(), tx.now)...)
 	tx.log(to.Event)
 	return to.State, nil
+}
+
+// outdate tells verifiers what a change of a role or tenant of the project asks for, and
+// what a template asks for besides: document.Version.Conceals.
+func (tx transaction) outdate(p *project, entries ...revocation.Entry) {
+	tx.revoke(entries...)
+	have := p.documents[document.User]
+	concealed := have.versions[have.state.Stable].Conceals || have.versions[have.state.Candidate].Conceals
+	if concealed && slices.ContainsFunc(entries, revocation.Entry.ByName) {
+		tx.revoke(directory.Outdated(p.ID, p.life(), tx.now))
+	}
 }
 
 func copyVersion(v document.Version) document.Version {

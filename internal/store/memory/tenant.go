@@ -131,7 +131,7 @@ func (s tenants) Change(ctx context.Context, p id.Project, t id.Tenant, change f
 	if changed.Reversions(old) {
 		owner.Version++
 	}
-	tx.revoke(changed.Entries(old, owner.life(), tx.now)...)
+	tx.outdate(owner, changed.Entries(old, owner.life(), tx.now)...)
 	tx.log(written...)
 	return copyTenant(changed), nil
 }
@@ -156,7 +156,7 @@ func (s tenants) Delete(ctx context.Context, p id.Project, t id.Tenant, e audit.
 	if old.Overrides() {
 		owner.Version++
 	}
-	tx.revoke(old.Gone(owner.life(), tx.now)...)
+	tx.outdate(owner, old.Gone(owner.life(), tx.now)...)
 	tx.log(e)
 	return nil
 }

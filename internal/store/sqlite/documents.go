@@ -14,7 +14,7 @@ type documents struct{ *Store }
 
 const (
 	stateColumns   = "stable, candidate, percent, previous, last"
-	versionColumns = "n, document, comment, created_at, actor"
+	versionColumns = "n, document, comment, created_at, actor, conceals"
 
 	// The stable version first: the candidate is always newer.
 	documentsInUse = "SELECT d.kind, " + stateColumns + ", " + versionColumns + " FROM documents d CROSS JOIN document_versions v " +
@@ -23,6 +23,8 @@ const (
 	documentState   = "SELECT " + stateColumns + " FROM documents WHERE project = ? AND kind = ?"
 	documentVersion = "SELECT " + versionColumns + " FROM document_versions WHERE project = ? AND kind = ? AND n = ?"
 	documentList    = "SELECT " + versionColumns + " FROM document_versions WHERE project = ? AND kind = ? AND n < ? ORDER BY n DESC LIMIT ?"
+	concealing      = "SELECT 1 FROM documents d CROSS JOIN document_versions v ON v.project = d.project AND v.kind = d.kind " +
+		"AND v.n IN (d.stable, d.candidate) WHERE d.project = ? AND d.kind = ? AND v.conceals LIMIT 1"
 	documentNumbers = "SELECT n FROM document_versions WHERE project = ? AND kind = ? ORDER BY n"
 )
 
@@ -34,7 +36,7 @@ func readState(q *engine.Stmt) document.State {
 
 func readVersion(q *engine.Stmt) document.Version {
 	v := document.Version{N: int(q.ReadInt()), Document: json.RawMessage(q.ReadBlob()), Comment: q.ReadText()}
-	v.CreatedAt, v.Actor = readTime(q), audit.Actor(q.ReadText())
+	v.CreatedAt, v.Actor, v.Conceals = readTime(q), audit.Actor(q.ReadText()), q.ReadInt() != 0
 	return v
 }
 
@@ -191,9 +193,9 @@ func (tx *transaction) shelve(project int64, k document.Kind, to document.Step) 
 		}
 	}
 	if v := to.Save; v != nil {
-		q := tx.Query("INSERT INTO document_versions (project, kind, " + versionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?)")
+		q := tx.Query("INSERT INTO document_versions (project, kind, " + versionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
 		q = putTime(putRaw(q.Int(project).Text(string(k)).Int(int64(s.Last)), v.Document).Text(v.Comment), v.CreatedAt)
-		if err := q.Text(string(v.Actor)).Exec(); err != nil {
+		if err := q.Text(string(v.Actor)).Int(flag(v.Conceals)).Exec(); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,7 @@ func TestPlans(t *testing.T) {
 		"the feed of a project":  feedOfProject,
 		"documents in use":       documentsInUse,
 		"a document's state":     documentState,
+		"concealing documents":   concealing,
 		"a document":             documentVersion,
 		"versions of a document": documentList,
 		"numbers of versions":    documentNumbers,

@@ -63,13 +63,9 @@ func (f feed) add(e revocation.Entry) error {
 	return q.Int(e.At.UnixMilli()).Int(e.Until.UnixMilli()).Exec()
 }
 
-// revoke writes one entry to the feed of a project.
+// revoke is tellAll with one entry.
 func (tx *transaction) revoke(p id.Project, entry func(l revocation.Life, now time.Time) revocation.Entry) error {
-	f, err := tx.feed(p)
-	if err != nil {
-		return err
-	}
-	return f.add(entry(f.life, tx.now))
+	return tx.tellAll(p, func(f feed) []revocation.Entry { return []revocation.Entry{entry(f.life, tx.now)} })
 }
 
 const (

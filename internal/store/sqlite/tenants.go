@@ -6,6 +6,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
@@ -68,18 +69,28 @@ func (tx *transaction) newVersion(o owner) error {
 	return tx.Query("UPDATE projects SET version = version + 1 WHERE n = ?").Int(o.n).Exec()
 }
 
-// tellAll writes entries to the feed of a project.
+// tellAll writes entries to the feed of a project, and what a template asks for besides:
+// document.Version.Conceals.
 func (tx *transaction) tellAll(p id.Project, entries func(f feed) []revocation.Entry) error {
 	f, err := tx.feed(p)
 	if err != nil {
 		return err
 	}
+	named := false
 	for _, e := range entries(f) {
+		named = named || e.ByName()
 		if err := f.add(e); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !named {
+		return nil
+	}
+	concealed, err := found(tx.Query(concealing).Int(f.project).Text(string(document.User)))
+	if err != nil || !concealed {
+		return err
+	}
+	return f.add(directory.Outdated(p, f.life, tx.now))
 }
 
 func (s tenants) Insert(ctx context.Context, t directory.Tenant, e audit.Event) error {

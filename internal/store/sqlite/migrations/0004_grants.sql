@@ -115,6 +115,7 @@ CREATE TABLE document_versions (
     comment    TEXT    NOT NULL,
     created_at INTEGER,
     actor      TEXT    NOT NULL,
+    conceals   INTEGER NOT NULL, -- 1: tokens may follow from roles that they don't name
     PRIMARY KEY (project, kind, n)
 ) STRICT;
 
