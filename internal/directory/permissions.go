@@ -39,7 +39,20 @@ func (s *Service) DescribePermission(ctx context.Context, p id.Project, name, de
 	return s.permissions.Describe(ctx, p, name, description, audit.New(p, s.now(), audit.PermissionUpdated, o).With("name", name))
 }
 
-// DeletePermission removes a permission, also from every role that has it.
+// stripStep is how many roles are looked at in one transaction: thousands may have a
+// permission, and refreshes wait as long as it takes.
+const stripStep = 200
+
+// DeletePermission removes a permission, also from every role that has it. When it is cut
+// off, some roles have it a while longer: it can be repeated, and what is left is done
+// where the store is swept.
 func (s *Service) DeletePermission(ctx context.Context, p id.Project, name string, o audit.Origin) error {
-	return s.permissions.Delete(ctx, p, name, audit.New(p, s.now(), audit.PermissionDeleted, o).With("name", name))
+	if err := s.permissions.Delete(ctx, p, name, audit.New(p, s.now(), audit.PermissionDeleted, o).With("name", name)); err != nil {
+		return err
+	}
+	for {
+		if n, err := s.permissions.Strip(ctx, stripStep); err != nil || n < stripStep {
+			return err
+		}
+	}
 }

@@ -27,9 +27,15 @@ type Permission struct {
 	CreatedAt   time.Time
 }
 
+// StillLost is what Insert says of a name that Strip isn't done with.
+func StillLost() error {
+	return fault.New(fault.Conflict, "A permission with this name was deleted a moment ago and is still being taken from roles. Try again soon.")
+}
+
 // PermissionStore keeps the catalogue of permissions.
 type PermissionStore interface {
-	// Insert adds p. A name that is taken, or MaxPermissions: fault.Conflict.
+	// Insert adds p. A name that is taken, or that Strip isn't done with, or
+	// MaxPermissions: fault.Conflict.
 	Insert(ctx context.Context, p Permission, e audit.Event) error
 
 	// List returns at most limit permissions with a name greater than after, ascending.
@@ -38,9 +44,18 @@ type PermissionStore interface {
 	// Describe replaces the description; fault.NotFound for an unknown name.
 	Describe(ctx context.Context, p id.Project, name, description string, e audit.Event) (Permission, error)
 
-	// Delete removes a permission, also from every role that has it, and tells verifiers
-	// of each of these roles. fault.NotFound for an unknown name.
+	// Delete takes a permission out of the catalogue: no role can get it any more. Those
+	// that have it keep it until Strip takes it from them; until then deleting it again
+	// does nothing. fault.NotFound for an unknown name.
 	Delete(ctx context.Context, p id.Project, name string, e audit.Event) error
+
+	// Strip takes deleted permissions from the roles that have them, of all projects, in
+	// the order of the roles, and tells verifiers of each role's name in the transaction
+	// that changes it: once in each, however many roles are called so. It looks at no
+	// more than limit roles, so that others get their turn, and goes on next time where
+	// it has stopped, also after a crash. It returns how many it has looked at, and one
+	// more for each permission that is done. Fewer than limit: none is left.
+	Strip(ctx context.Context, limit int) (int, error)
 }
 
 // Role is a named list of permissions. One without tenant may be granted in the project and

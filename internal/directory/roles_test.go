@@ -58,6 +58,26 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// Very many roles lose a permission in several steps, before the answer is given.
+func TestDeletePermissionOfManyRoles(t *testing.T) {
+	w := newWorld(t)
+	var all []directory.Role
+	for i := range 450 {
+		all = append(all, w.role("", fmt.Sprint("role ", i), "a", "b"))
+	}
+	if err := w.DeletePermission(t.Context(), w.project, "a", operator); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(audit.PermissionDeleted)
+	for _, r := range all {
+		if now, err := w.Role(t.Context(), w.project, r.ID); err != nil || !slices.Equal(now.Permissions, []string{"b"}) {
+			t.Fatalf("the role has %v, %v", now.Permissions, err)
+		}
+	}
+	w.permit("a") // nothing of it is left behind
+	refused(t, w.DeletePermission(t.Context(), w.other(), "a", operator), fault.NotFound)
+}
+
 func TestPermissions(t *testing.T) {
 	w := newWorld(t)
 	made, err := w.CreatePermission(t.Context(), w.project, "b", "what b is", operator)

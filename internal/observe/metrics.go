@@ -31,9 +31,10 @@ const (
 	Sessions    Kind = "session"
 	Events      Kind = "event"
 	Revocations Kind = "revocation"
-	Deliveries  Kind = "delivery" // to webhooks, of events that are too old
-	Projects    Kind = "project"  // of deleted projects: all that they had
-	Grants      Kind = "grant"    // of deleted roles and tenants
+	Deliveries  Kind = "delivery"   // to webhooks, of events that are too old
+	Projects    Kind = "project"    // of deleted projects: all that they had
+	Grants      Kind = "grant"      // of deleted roles and tenants
+	Permissions Kind = "permission" // deleted ones; the count is of roles that may have had them
 )
 
 // Task is work that a server does by itself, again and again.
@@ -106,7 +107,7 @@ func NewMetrics(version string) (*Metrics, error) {
 
 	m.webhooks = children(r.counters("webhook_attempts_total", "Attempts to deliver to a webhook, by what came of them.", "outcome"), "delivered", "failed", "dead")
 
-	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations, Deliveries, Projects, Grants)
+	m.swept = children(r.counters("swept_total", "Old rows removed, by kind.", "kind"), Sessions, Events, Revocations, Deliveries, Projects, Grants, Permissions)
 	m.taskDone = children(r.gauges("task_last_success_timestamp_seconds", "When a background task last succeeded; 0 before its first time.", "task"), Sweep, Keys)
 	m.taskFailed = children(r.counters("task_failures_total", "Failed runs of a background task.", "task"), Sweep, Keys)
 

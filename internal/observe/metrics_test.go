@@ -123,7 +123,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	wantSeries(t, page, "latchkey_feed_snapshots_total", "0")
 	wantSeries(t, page, "latchkey_feed_entries_sent_total", "0")
 	wantSeries(t, page, "latchkey_feed_lag_seconds_count", "0")
-	wantSeries(t, page, "latchkey_swept_total", `{kind="session"} 0`, `{kind="event"} 0`, `{kind="delivery"} 0`, `{kind="grant"} 0`, `{kind="project"} 0`, `{kind="revocation"} 0`)
+	wantSeries(t, page, "latchkey_swept_total", `{kind="session"} 0`, `{kind="event"} 0`, `{kind="delivery"} 0`, `{kind="grant"} 0`, `{kind="permission"} 0`, `{kind="project"} 0`, `{kind="revocation"} 0`)
 	wantSeries(t, page, "latchkey_webhook_attempts_total", `{outcome="delivered"} 0`, `{outcome="failed"} 0`, `{outcome="dead"} 0`)
 	wantSeries(t, page, "latchkey_task_failures_total", `{task="sweep"} 0`, `{task="keys"} 0`)
 	wantSeries(t, page, "latchkey_task_last_success_timestamp_seconds", `{task="sweep"} 0`, `{task="keys"} 0`)

@@ -65,6 +65,7 @@ func (w *Workers) Round(ctx context.Context) {
 		w.sweep(ctx, observe.Revocations, func() (int, error) {
 			return w.App.Store.Revocations().Sweep(ctx, passed, sweepChunk)
 		}),
+		w.sweep(ctx, observe.Permissions, func() (int, error) { return w.App.Store.Permissions().Strip(ctx, sweepChunk) }),
 		w.sweep(ctx, observe.Grants, func() (int, error) { return w.App.Store.Tenants().Sweep(ctx, sweepChunk) }),
 		w.sweep(ctx, observe.Projects, func() (int, error) { return w.App.Store.Lives().Erase(ctx, sweepChunk) }),
 	))

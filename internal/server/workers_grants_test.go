@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -41,6 +42,35 @@ func TestRoundTakesGrantsBack(t *testing.T) {
 		}
 		if _, text := w.log.take(t); len(users) != 450 || !strings.Contains(text, `"kind":"grant","count":450`) {
 			t.Errorf("%d users; the log doesn't tell: %s", len(users), text)
+		}
+	})
+}
+
+// A permission's deletion that was cut off is finished, more than one chunk of it in one
+// round.
+func TestRoundFinishesDeletedPermissions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newApp(t, slog.LevelInfo)
+		p, now := w.project(), w.clock.Now()
+		read := directory.Permission{Project: p.ID, Name: "read"}
+		w.must(w.store.Permissions().Insert(t.Context(), read, audit.New(p.ID, now, audit.PermissionCreated, operator)))
+		for i := range 450 {
+			w.must(w.store.Roles().Insert(t.Context(), directory.Role{
+				ID: id.NewRole(now), Project: p.ID, Name: fmt.Sprint("role ", i), Permissions: []string{"read"},
+			}, audit.New(p.ID, now, audit.RoleCreated, operator)))
+		}
+		w.must(w.store.Permissions().Delete(t.Context(), p.ID, "read", audit.New(p.ID, now, audit.PermissionDeleted, operator)))
+		w.log.take(t)
+		w.workers().Round(t.Context())
+		roles, err := w.store.Roles().List(t.Context(), directory.RoleQuery{Project: p.ID, Limit: 999})
+		w.must(err)
+		for _, r := range roles {
+			if len(r.Permissions) > 0 {
+				t.Fatalf("a role has %v after the round", r.Permissions)
+			}
+		}
+		if _, text := w.log.take(t); len(roles) != 450 || !strings.Contains(text, `"kind":"permission","count":451`) {
+			t.Errorf("%d roles; the log doesn't tell: %s", len(roles), text)
 		}
 	})
 }

@@ -37,6 +37,7 @@ func (s projects) Insert(ctx context.Context, p directory.Project, e audit.Event
 		tenants:        map[id.Tenant]directory.Tenant{},
 		roles:          map[id.Role]directory.Role{},
 		permissions:    map[string]directory.Permission{},
+		stripped:       map[string]id.Role{},
 		lost:           map[directory.Place]bool{},
 		managementKeys: map[id.ManagementKey]directory.ManagementKey{},
 		accessKeys:     map[id.AccessKey]directory.AccessKey{},

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
 type roles struct{ *Store }
@@ -140,7 +141,7 @@ func (s roles) Change(ctx context.Context, p id.Project, r id.Role, change func(
 	}
 	owner.roles[r] = copyRole(changed)
 	if changed.Outdated(old) {
-		tx.revoke(old.Revocation(owner.life(), tx.now))
+		tx.outdate(owner, old.Revocation(owner.life(), tx.now))
 	}
 	tx.log(written...)
 	return copyRole(changed), nil
@@ -162,7 +163,7 @@ func (s roles) Delete(ctx context.Context, p id.Project, r id.Role, e audit.Even
 	}
 	delete(owner.roles, r)
 	owner.lost[directory.Place{Role: r}] = true
-	tx.revoke(old.Revocation(owner.life(), tx.now))
+	tx.outdate(owner, old.Revocation(owner.life(), tx.now))
 	tx.log(e)
 	return nil
 }
@@ -178,6 +179,9 @@ func (s permissions) Insert(ctx context.Context, p directory.Permission, e audit
 	owner, err := tx.find(p.Project)
 	if err != nil {
 		return err
+	}
+	if _, lost := owner.stripped[p.Name]; lost {
+		return directory.StillLost()
 	}
 	if _, taken := owner.permissions[p.Name]; taken {
 		return fault.New(fault.Conflict, "There is a permission with this name already.")
@@ -239,7 +243,6 @@ func (s permissions) Describe(ctx context.Context, p id.Project, name, descripti
 	return found, nil
 }
 
-// Delete tells verifiers of each name once, in the order of the first role of that name.
 func (s permissions) Delete(ctx context.Context, p id.Project, name string, e audit.Event) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
@@ -250,23 +253,59 @@ func (s permissions) Delete(ctx context.Context, p id.Project, name string, e au
 	if err != nil {
 		return err
 	}
+	if _, lost := owner.stripped[name]; lost {
+		return nil
+	}
 	if _, err := owner.permission(name); err != nil {
 		return err
 	}
 	delete(owner.permissions, name)
+	owner.stripped[name] = id.Role{}
+	tx.log(e)
+	return nil
+}
+
+func (s permissions) Strip(ctx context.Context, limit int) (int, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.end()
+	done := 0
+	for _, p := range tx.projects {
+		for _, name := range slices.Sorted(maps.Keys(p.stripped)) {
+			if done >= limit {
+				return done, nil
+			}
+			looked := tx.strip(p, name, limit-done)
+			if done += looked; done < limit {
+				delete(p.stripped, name)
+				done++
+			}
+		}
+	}
+	return done, nil
+}
+
+// strip takes a permission from those of the next roles that have it, tells verifiers of
+// each name once, and returns at how many it has looked.
+func (tx transaction) strip(p *project, name string, limit int) int {
+	roles := ascending(maps.Keys(p.roles), p.stripped[name], limit)
 	told := map[string]bool{}
-	for _, r := range ascending(maps.Keys(owner.roles), id.Role{}, len(owner.roles)) {
-		found := copyRole(owner.roles[r])
+	var entries []revocation.Entry
+	for _, r := range roles {
+		p.stripped[name] = r
+		found := copyRole(p.roles[r])
 		if !slices.Contains(found.Permissions, name) {
 			continue
 		}
 		found.Permissions = slices.DeleteFunc(found.Permissions, func(have string) bool { return have == name })
-		owner.roles[r] = found
+		p.roles[r] = found
 		if !told[found.Name] {
 			told[found.Name] = true
-			tx.revoke(found.Revocation(owner.life(), tx.now))
+			entries = append(entries, found.Revocation(p.life(), tx.now))
 		}
 	}
-	tx.log(e)
-	return nil
+	tx.outdate(p, entries...)
+	return len(roles)
 }

@@ -59,6 +59,7 @@ type project struct {
 	tenants        map[id.Tenant]directory.Tenant
 	roles          map[id.Role]directory.Role
 	permissions    map[string]directory.Permission
+	stripped       map[string]id.Role       // deleted permissions that roles behind this one may still have
 	lost           map[directory.Place]bool // deleted tenants and roles that users' grants may name
 	managementKeys map[id.ManagementKey]directory.ManagementKey
 	accessKeys     map[id.AccessKey]directory.AccessKey

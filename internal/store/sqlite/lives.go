@@ -75,6 +75,7 @@ func belonging() []belongings {
 		{table: "users", key: "n", texts: userTexts},
 		{table: "tenants", key: "n", texts: tenantTexts},
 		{table: "permissions", key: "project, name"},
+		{table: "lost_permissions", key: "project, name"},
 		{table: "roles", key: "n"},
 		{table: "management_keys", key: "n"},
 		{table: "document_versions", key: "project, kind, n"},

@@ -230,7 +230,11 @@ func TestBroadChangesAreBrief(t *testing.T) {
 			return err
 		}},
 		{"deleting a permission", func() error {
-			return s.Permissions().Delete(t.Context(), c.project.ID, "do.1", e(audit.PermissionDeleted))
+			if err := s.Permissions().Delete(t.Context(), c.project.ID, "do.1", e(audit.PermissionDeleted)); err != nil {
+				return err
+			}
+			_, err := s.Permissions().Strip(t.Context(), 500)
+			return err
 		}},
 		{"deleting a role", func() error { return s.Roles().Delete(t.Context(), c.project.ID, c.common.ID, e(audit.RoleDeleted)) }},
 		{"deleting a tenant", func() error {

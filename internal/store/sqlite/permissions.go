@@ -31,6 +31,13 @@ func (s permissions) Insert(ctx context.Context, p directory.Permission, e audit
 		if err != nil {
 			return err
 		}
+		lost, err := tx.lost(o, p.Name)
+		if err != nil {
+			return err
+		}
+		if lost {
+			return directory.StillLost()
+		}
 		full, err := found(tx.Query("SELECT 1 FROM permissions WHERE project = ? LIMIT 1 OFFSET ?").Int(o.n).Int(directory.MaxPermissions - 1))
 		if err != nil {
 			return err
@@ -94,43 +101,108 @@ func (s permissions) Delete(ctx context.Context, p id.Project, name string, e au
 			return err
 		}
 		if tx.Changed() == 0 {
+			lost, err := tx.lost(o, name)
+			if err != nil || lost {
+				return err
+			}
 			return noPermission()
 		}
-		if err := tx.strip(o, p, name); err != nil {
+		if err := tx.Query("INSERT INTO lost_permissions (project, name, role) VALUES (?, ?, x'')").Int(o.n).Text(name).Exec(); err != nil {
 			return err
 		}
 		return tx.log(e)
 	})
 }
 
-// rolesNaming selects, in their order, the roles in whose list a name stands, whole or as
-// part of another one: SQLite passes the others much faster than they are read.
-const rolesNaming = "SELECT " + roleColumns + " FROM roles WHERE project = ? AND instr(permissions, ?) > 0 ORDER BY id"
+// lost reports whether roles may still have a permission that was deleted.
+func (tx *transaction) lost(o owner, name string) (bool, error) {
+	return found(tx.Query("SELECT 1 FROM lost_permissions WHERE project = ? AND name = ?").Int(o.n).Text(name))
+}
 
-// strip takes a permission away from every role, and tells verifiers of each name once.
-func (tx *transaction) strip(o owner, p id.Project, name string) error {
+func (s permissions) Strip(ctx context.Context, limit int) (int, error) {
+	return inSteps(limit, func(n int) (looked int, more bool, err error) {
+		err = s.write(ctx, func(tx *transaction) error {
+			looked, more, err = tx.strip(n)
+			return err
+		})
+		return looked, more, err
+	})
+}
+
+const (
+	firstLostPermission = "SELECT l.project, p.id, l.name, l.role FROM lost_permissions l CROSS JOIN projects p ON p.n = l.project " +
+		"ORDER BY l.project, l.name LIMIT 1"
+
+	rolesBehind = "SELECT id FROM roles WHERE project = ? AND id > ? ORDER BY id LIMIT ?"
+	nextRoles   = "SELECT count(*), max(id) FROM (" + rolesBehind + ")"
+
+	// Those in whose list a name stands, whole or as part of another one: SQLite passes
+	// the others much faster than they are read.
+	rolesNaming = "SELECT " + roleColumns + " FROM roles WHERE project = ? AND id > ? AND id <= ? AND instr(permissions, ?) > 0 ORDER BY id"
+)
+
+// lostPermission is a deleted permission with the roles that are looked at now.
+type lostPermission struct {
+	o          owner
+	project    id.Project
+	name       string
+	from, last []byte // behind the one, as far as the other
+}
+
+// strip takes the first deleted permission from those of the next n roles that have it.
+func (tx *transaction) strip(n int) (looked int, more bool, err error) {
+	q := tx.Query(firstLostPermission)
+	if !q.Next() {
+		return 0, false, q.Close()
+	}
+	var l lostPermission
+	l.o.n = q.ReadInt()
+	q.ReadInto(l.project[:])
+	l.name, l.from = q.ReadText(), q.ReadBlob()
+	if err := q.Close(); err != nil {
+		return 0, false, err
+	}
+	if q = tx.Query(nextRoles).Int(l.o.n).Blob(l.from).Int(int64(n)); q.Next() {
+		looked, l.last = int(q.ReadInt()), q.ReadBlob()
+	}
+	if err := q.Close(); err != nil {
+		return 0, false, err
+	}
+	if looked > 0 {
+		if err := tx.stripRoles(l); err != nil {
+			return 0, false, err
+		}
+	}
+	if looked < n {
+		return looked + 1, true, tx.Query("DELETE FROM lost_permissions WHERE project = ? AND name = ?").Int(l.o.n).Text(l.name).Exec()
+	}
+	return looked, true, tx.Query("UPDATE lost_permissions SET role = ? WHERE project = ? AND name = ?").Blob(l.last).Int(l.o.n).Text(l.name).Exec()
+}
+
+// stripRoles takes a permission away from roles, and tells verifiers of each name once.
+func (tx *transaction) stripRoles(l lostPermission) error {
 	var had []directory.Role
-	q := tx.Query(rolesNaming).Int(o.n).Blob([]byte(name))
+	q := tx.Query(rolesNaming).Int(l.o.n).Blob(l.from).Blob(l.last).Blob([]byte(l.name))
 	for q.Next() {
-		if r := readRole(q, p); slices.Contains(r.Permissions, name) {
+		if r := readRole(q, l.project); slices.Contains(r.Permissions, l.name) {
 			had = append(had, r)
 		}
 	}
-	if err := q.Close(); err != nil {
+	if err := q.Close(); err != nil || len(had) == 0 {
 		return err
 	}
 	names := map[string]bool{}
 	var told []directory.Role
 	for _, r := range had {
-		r.Permissions = slices.DeleteFunc(r.Permissions, func(have string) bool { return have == name })
-		if err := tx.replaceRole(o, r); err != nil {
+		r.Permissions = slices.DeleteFunc(r.Permissions, func(have string) bool { return have == l.name })
+		if err := tx.replaceRole(l.o, r); err != nil {
 			return err
 		}
 		if !names[r.Name] {
 			names[r.Name], told = true, append(told, r)
 		}
 	}
-	return tx.tellAll(p, func(f feed) []revocation.Entry {
+	return tx.tellAll(l.project, func(f feed) []revocation.Entry {
 		var entries []revocation.Entry
 		for _, r := range told {
 			entries = append(entries, r.Revocation(f.life, tx.now))

@@ -44,6 +44,7 @@ func TestPlans(t *testing.T) {
 		"roles of a level":       rolesOfLevel,
 		"a role by name":         roleOfName,
 		"roles naming something": rolesNaming,
+		"roles to be looked at":  rolesBehind,
 		"permissions":            permissionsAfter,
 		"holders of what's gone": holdersOfLost,
 		"an access key":          accessKeyByID,

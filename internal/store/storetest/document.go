@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -28,18 +29,24 @@ func documentChecks() []check {
 		{"old versions go, those in use stay", checkVersionsPruned},
 		{"projects don't see each other's", checkDocumentsOfOthers},
 		{"saving at once", checkDocumentsTogether},
+		{"what tokens don't name outdates all of them", checkConcealed},
 	}
 }
 
-// save makes a version of a kind.
+// saveDocument makes a version of a kind.
 func (w *world) saveDocument(t testing.TB, k document.Kind, percent int) (document.State, document.Version) {
+	t.Helper()
+	return w.saveConcealing(t, k, percent, false)
+}
+
+func (w *world) saveConcealing(t testing.TB, k document.Kind, percent int, conceals bool) (document.State, document.Version) {
 	t.Helper()
 	now := session.Instant(w.clock.Now())
 	var v document.Version
 	state, err := w.Documents().Change(w.ctx, w.project.ID, k, func(s document.State) (document.Step, error) {
 		after := s.Saved(percent)
 		v = document.Version{N: after.Last, Document: json.RawMessage(fmt.Sprintf(`{ "claims" : {"n":%d} }`, after.Last)),
-			Comment: "why", CreatedAt: now, Actor: audit.CLI}
+			Comment: "why", CreatedAt: now, Actor: audit.CLI, Conceals: conceals}
 		return document.Step{State: after, Save: &v, Event: w.event(w.project.ID, audit.TemplateSaved)}, nil
 	})
 	ok(t, err)
@@ -278,4 +285,69 @@ func checkDocumentsTogether(t *testing.T, w *world) {
 	if len(seen) != writers || state.Last != writers || state.Stable != writers || state.Previous != writers-1 {
 		t.Errorf("%v, %+v", seen, state)
 	}
+}
+
+// While a template conceals something, a change of a role or a tenant outdates every token
+// of the project: nothing in them says whom it concerns. Otherwise one entry is enough.
+func checkConcealed(t *testing.T, w *world) {
+	tenant, gone := w.newTenant(t).ID, w.newTenant(t).ID
+	role := w.newRole(t, id.Tenant{}, "editor", "doc.read", "doc.write").ID
+	w.clock.Move(time.Millisecond) // entries come in the order of the roles
+	last := w.newRole(t, tenant, "viewer", "doc.read").ID
+	other := w.newProject(t)
+	all := w.entry(revocation.Epoch, w.project.ID.String())
+	changes := func(more ...revocation.Entry) {
+		t.Helper()
+		told := func(entries ...revocation.Entry) { t.Helper(); w.fed(t, append(entries, more...)...) }
+		w.changeRole(t, role, func(r *directory.Role) { r.Description += "x" })
+		w.fed(t)
+		w.changeRole(t, role, func(r *directory.Role) { r.Name = "author" })
+		told(w.outdated("editor"))
+		w.changeRole(t, role, func(r *directory.Role) { r.Name = "editor" })
+		told(w.outdated("author"))
+		_, err := w.Tenants().Change(w.ctx, w.project.ID, tenant, func(t directory.Tenant) (directory.Tenant, []audit.Event, error) {
+			t.Name += "x"
+			return t, nil, nil
+		})
+		ok(t, err)
+		told(w.entry(revocation.Epoch, tenant.String()))
+	}
+	rollOut := func(move func(document.State) (document.State, error)) {
+		w.moveDocument(t, document.User, move)
+		w.entries(t)
+	}
+	save := func(k document.Kind, percent int, conceals bool) {
+		w.saveConcealing(t, k, percent, conceals)
+		w.entries(t)
+	}
+	w.entries(t)
+	changes()
+	save(document.User, 100, false)
+	save(document.SignIn, 100, true)
+	save(document.AccessKey, 100, true)
+	changes()
+	save(document.User, 10, true)
+	changes(all)
+	rollOut(document.State.RolledBack)
+	changes()
+	save(document.User, 100, true)
+	changes(all)
+
+	mine := w.project // another project has nothing to do with it
+	w.project = other
+	theirs := w.newRole(t, id.Tenant{}, "editor").ID
+	w.changeRole(t, theirs, func(r *directory.Role) { r.Name = "author" })
+	w.fed(t, w.outdated("editor"))
+	w.project = mine
+
+	w.deletePermission(t, "doc.read")
+	w.fed(t)
+	w.strip(t, 9, 3)
+	w.fed(t, w.outdated("editor"), w.outdated("viewer"), all)
+	w.deleteRole(t, last)
+	w.fed(t, w.outdated("viewer"), all)
+	ok(t, w.Tenants().Delete(w.ctx, mine.ID, gone, w.event(mine.ID, audit.TenantDeleted)))
+	w.fed(t, w.entry(revocation.Tenant, gone.String()), w.entry(revocation.Epoch, gone.String()), all)
+	rollOut(func(s document.State) (document.State, error) { return s.Deleted(), nil })
+	changes()
 }

@@ -90,7 +90,10 @@ func (g *game) deleteRole() {
 
 func (g *game) permissions() {
 	name := choose(g, []string{"read", "share", "write"})
-	switch g.pick(4) {
+	switch g.pick(5) {
+	case 4:
+		limit := g.pick(4)
+		g.same(fmt.Sprint("strip ", limit), func(s Store) (any, error) { return s.Permissions().Strip(g.ctx, limit) })
 	case 0:
 		g.same("delete permission "+name, func(s Store) (any, error) {
 			return nil, s.Permissions().Delete(g.ctx, g.project, name, g.event(audit.PermissionDeleted))

@@ -309,6 +309,7 @@ func permissionChecks() []check {
 		{"are described anew", permissionDescribe},
 		{"the catalogue holds so many", permissionFull},
 		{"deleting takes them from every role", permissionDelete},
+		{"deleting goes on where it has stopped", permissionSteps},
 	}
 }
 
@@ -402,6 +403,20 @@ func permissionFull(t *testing.T, w *world) {
 	ok(t, w.Permissions().Insert(w.ctx, w.permission("one more"), w.event(w.project.ID, audit.PermissionCreated)))
 }
 
+func (w *world) deletePermission(t testing.TB, name string) {
+	t.Helper()
+	ok(t, w.Permissions().Delete(w.ctx, w.project.ID, name, w.event(w.project.ID, audit.PermissionDeleted)))
+	w.news(t)
+}
+
+// strip takes deleted permissions away, and looks at as many roles as it may.
+func (w *world) strip(t testing.TB, limit, want int) {
+	t.Helper()
+	n, err := w.Permissions().Strip(w.ctx, limit)
+	ok(t, err)
+	same(t, "what was looked at", want, n)
+}
+
 func permissionDelete(t *testing.T, w *world) {
 	tenant := w.newTenant(t).ID
 	editor := w.newRole(t, id.Tenant{}, "editor", "doc.read", "doc.write")
@@ -412,6 +427,8 @@ func permissionDelete(t *testing.T, w *world) {
 	e := w.event(w.project.ID, audit.PermissionDeleted)
 	ok(t, w.Permissions().Delete(w.ctx, w.project.ID, "doc.write", e))
 	w.told(t, e)
+	w.strip(t, 9, 5)
+	w.told(t)
 	w.fed(t, w.outdated("editor")) // both of that name by one
 	editor.Permissions, twin.Permissions = []string{"doc.read"}, nil
 	for _, want := range []directory.Role{editor, viewer, twin, none} {
@@ -421,9 +438,77 @@ func permissionDelete(t *testing.T, w *world) {
 	refused(t, w.Permissions().Delete(w.ctx, w.project.ID, "doc.write", e), fault.NotFound)
 	refused(t, w.Permissions().Delete(w.ctx, w.newProject(t).ID, "doc.read", e), fault.NotFound)
 	w.told(t)
-	ok(t, w.Permissions().Delete(w.ctx, w.project.ID, "doc.read", e))
+	w.deletePermission(t, "doc.read")
+	w.strip(t, 9, 5)
 	w.fed(t, w.outdated("editor"), w.outdated("viewer"))
 	// One of the same name is another permission.
 	ok(t, w.Permissions().Insert(w.ctx, w.permission("doc.read"), w.event(w.project.ID, audit.PermissionCreated)))
 	same(t, "the number of permissions", 0, len(w.findRole(t, editor.ID).Permissions))
+}
+
+// A deletion that is cut off after any step is gone on with, by whoever comes next. In
+// between no role gets the permission anew, and each that loses it is told.
+func permissionSteps(t *testing.T, w *world) {
+	var roles []directory.Role
+	for _, name := range []string{"a", "b", "b", "c"} {
+		w.clock.Move(time.Millisecond)
+		roles = append(roles, w.newRole(t, w.newTenant(t).ID, name, "doc.read", "doc.write"))
+	}
+	w.fed(t)
+	have := func(want ...int) {
+		t.Helper()
+		var got []int
+		for _, r := range roles {
+			got = append(got, len(w.findRole(t, r.ID).Permissions))
+		}
+		same(t, "how many permissions the roles have", want, got)
+	}
+	w.strip(t, 9, 0)
+	w.deletePermission(t, "doc.read")
+	have(2, 2, 2, 2)
+	w.fed(t)
+	e := w.event(w.project.ID, audit.PermissionCreated)
+	pending := func() {
+		t.Helper()
+		refused(t, w.Permissions().Insert(w.ctx, w.permission("doc.read"), e), fault.Conflict)
+		places(t, w.Roles().Insert(w.ctx, w.role(id.Tenant{}, "late", "doc.read"), e), "/permissions/0 unknown")
+		ok(t, w.Permissions().Delete(w.ctx, w.project.ID, "doc.read", e)) // again
+		w.told(t)
+		for _, p := range w.listPermissions(t) {
+			if p.Name == "doc.read" {
+				t.Error("the permission is still in the catalogue")
+			}
+		}
+	}
+	pending()
+	w.strip(t, 0, 0)
+	w.strip(t, 2, 2)
+	have(1, 1, 2, 2)
+	w.fed(t, w.outdated("a"), w.outdated("b"))
+	pending()
+	_, err := w.Roles().Change(w.ctx, w.project.ID, roles[0].ID, func(r directory.Role) (directory.Role, []audit.Event, error) {
+		r.Permissions = []string{"doc.read"}
+		return r, []audit.Event{e}, nil
+	})
+	places(t, err, "/permissions/0 unknown")
+	w.deletePermission(t, "doc.write") // another one, before the first is done
+	mine := w.project
+	w.project = w.newProject(t)
+	w.newRole(t, id.Tenant{}, "c", "doc.read")
+	w.project = mine
+	w.strip(t, 1, 1)
+	have(1, 1, 1, 2)
+	w.fed(t, w.outdated("b")) // the other one of that name
+	w.strip(t, 1, 1)
+	w.fed(t, w.outdated("c"))
+	pending()
+	w.strip(t, 1, 1) // no role is left: the permission itself
+	have(1, 1, 1, 1)
+	w.fed(t)
+	ok(t, w.Permissions().Insert(w.ctx, w.permission("doc.read"), e))
+	w.told(t, e)
+	w.strip(t, 9, 5)
+	have(0, 0, 0, 0)
+	w.fed(t, w.outdated("a"), w.outdated("b"), w.outdated("c"))
+	w.strip(t, 9, 0)
 }

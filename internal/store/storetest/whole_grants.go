@@ -72,6 +72,7 @@ func (w *world) roleVerbs(all map[string]func(context.Context) error, role direc
 		return err
 	}
 	all["Permissions.Delete"] = func(ctx context.Context) error { return w.Permissions().Delete(ctx, p, role.Permissions[0], e) }
+	all["Permissions.Strip"] = func(ctx context.Context) error { _, err := w.Permissions().Strip(ctx, 9); return err }
 }
 
 // grantsPicture is all that decides what the users of the project may do.

@@ -55,6 +55,14 @@ CREATE TABLE permissions (
     PRIMARY KEY (project, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Deleted permissions that roles may still have, those behind the one that is named here.
+CREATE TABLE lost_permissions (
+    project INTEGER NOT NULL,
+    name    TEXT    NOT NULL,
+    role    BLOB    NOT NULL, -- id; empty: from the first one on
+    PRIMARY KEY (project, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE roles (
     n           INTEGER PRIMARY KEY,
     project     INTEGER NOT NULL,
