@@ -71,6 +71,7 @@ const (
 	TemplateRolledOut    Type = "template.rolled_out"
 	TemplateRolledBack   Type = "template.rolled_back"
 	TemplateDeleted      Type = "template.deleted"
+	SignInDenied         Type = "sign_in.denied"          // sign-in actions let a user not in, or not into a tenant
 	GrantsLeftOut        Type = "session.grants_left_out" // a token would have been too long with them
 	TemplateFailed       Type = "template.failed"         // a part of it; what it would have made is left out
 	WebhookCreated       Type = "webhook.created"
@@ -91,7 +92,7 @@ func Types() []Type {
 		KeyCreated, KeyActivated, KeyRetired, KeyRemoved, KeyRevoked,
 		ManagementKeyCreated, ManagementKeyRotated, ManagementKeyDeleted,
 		AccessKeyCreated, AccessKeyChanged, AccessKeyDisabled, AccessKeyEnabled, AccessKeyRotated, AccessKeyDeleted,
-		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, GrantsLeftOut, TemplateFailed,
+		TemplateSaved, TemplateRolledOut, TemplateRolledBack, TemplateDeleted, SignInDenied, GrantsLeftOut, TemplateFailed,
 		WebhookCreated, WebhookUpdated, WebhookRotated, WebhookDisabled, WebhookDeleted, MasterKeyResealed}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
@@ -35,7 +36,7 @@ func (p *project) act(b bearer, now time.Time) (session.Row, []failed, error) {
 	out := document.actions.Evaluate(p.input(with, now))
 	failures := document.failed(out.Failures)
 	if err := refusal(out); err != nil {
-		return b.row, failures, err
+		return b.row, append(failures, document.denied(out, row.User)), err
 	}
 	row, err := acted(row, out)
 	if err != nil {
@@ -74,6 +75,15 @@ func refusal(out template.Outcome) error {
 			WithFields(fault.Field{Code: string(out.Require), Detail: "Methods of two different factors are wanted."})
 	}
 	return nil
+}
+
+// denied is what is told of somebody whom the actions don't let in, for each user apart.
+func (c compiled) denied(out template.Outcome, user id.User) failed {
+	code := string(out.Require)
+	if out.Deny != nil {
+		code = out.Deny.Code
+	}
+	return failed{kind: c.kind, version: c.n, denied: code, Failure: template.Failure{Path: "/denied/" + user.String() + "/" + code}}
 }
 
 // shorten makes the session end as early as the actions want, and never later than without

@@ -97,12 +97,17 @@ func (d pages) asks(k document.Kind) bool {
 type failed struct {
 	kind    document.Kind
 	version int
+	denied  string // instead: the code with which sign-in actions don't let somebody in
 	template.Failure
 }
 
 func (f failed) event(p id.Project, now time.Time) audit.Event {
-	if f.kind == "" {
+	switch {
+	case f.kind == "":
 		return audit.New(p, now, audit.GrantsLeftOut, audit.Origin{Actor: audit.System}).With("reason", f.Reason)
+	case f.denied != "":
+		return audit.New(p, now, audit.SignInDenied, audit.Origin{Actor: audit.System}).
+			With("code", f.denied).With("version", float64(f.version))
 	}
 	return audit.New(p, now, audit.TemplateFailed, audit.Origin{Actor: audit.System}).
 		With("kind", string(f.kind)).With("version", float64(f.version)).With("path", f.Path).With("reason", f.Reason)
@@ -111,7 +116,7 @@ func (f failed) event(p id.Project, now time.Time) audit.Event {
 func (c compiled) failed(list []template.Failure) []failed {
 	var out []failed
 	for _, f := range list {
-		out = append(out, failed{c.kind, c.n, f})
+		out = append(out, failed{kind: c.kind, version: c.n, Failure: f})
 	}
 	return out
 }

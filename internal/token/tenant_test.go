@@ -379,6 +379,16 @@ func TestSignInActions(t *testing.T) {
 			}
 		}
 	}
+	codes := map[any]int{}
+	for _, e := range w.told(t, audit.SignInDenied) {
+		codes[e.Data["code"]]++
+		if e.User != w.user {
+			t.Errorf("told %+v", e)
+		}
+	}
+	if !reflect.DeepEqual(codes, map[any]int{"mfa": 1, "closed": 1}) {
+		t.Errorf("told %v", codes)
+	}
 	after, _, err := w.store.Sessions().Find(w.ctx, w.project, first.Row.ID)
 	must(t, err)
 	if !reflect.DeepEqual(before, after) {
