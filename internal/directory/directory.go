@@ -115,7 +115,8 @@ type User struct {
 type UserStore interface {
 	// Insert adds u. A login id that another user of the project has is
 	// fault.Conflict, and nothing is added. Grants are stored as Grants.Settle says,
-	// which refuses what isn't there: fault.Invalid.
+	// which refuses what isn't there: fault.Invalid. Sessions that are stored of a
+	// deleted user with the same id stay over: the epoch is greater than theirs.
 	Insert(ctx context.Context, u User, e audit.Event) error
 
 	// Find returns fault.NotFound for a user that the project doesn't have.

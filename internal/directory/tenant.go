@@ -78,7 +78,8 @@ type TenantQuery struct {
 // TenantStore keeps tenants.
 type TenantStore interface {
 	// Insert adds t, and grows the project's version when t has settings. There is a
-	// tenant with this id already: fault.Conflict.
+	// tenant with this id already: fault.Conflict. Sessions that are stored in a deleted
+	// one with the same id stay over: the epoch is greater than theirs.
 	Insert(ctx context.Context, t Tenant, e audit.Event) error
 
 	// Find returns fault.NotFound for a tenant that the project doesn't have.

@@ -97,6 +97,11 @@ func (p *project) addUser(u directory.User) error {
 	if u.Grants, err = u.Grants.Settle(directory.Grants{}, p); err != nil {
 		return err
 	}
+	for _, row := range p.sessions {
+		if row.User == u.ID { // of somebody with this id who was deleted
+			u.Epoch = max(u.Epoch, row.UserEpoch+1)
+		}
+	}
 	p.users[u.ID] = copyUser(u)
 	return nil
 }

@@ -34,6 +34,11 @@ func (s tenants) Insert(ctx context.Context, t directory.Tenant, e audit.Event) 
 	if _, taken := p.tenants[t.ID]; taken {
 		return fault.New(fault.Conflict, "There is a tenant with this id already.")
 	}
+	for _, row := range p.sessions {
+		if row.Tenant == t.ID { // of one with this id that was deleted
+			t.Epoch = max(t.Epoch, row.TenantEpoch+1)
+		}
+	}
 	p.tenants[t.ID] = copyTenant(t)
 	delete(p.lost, directory.Place{Tenant: t.ID})
 	if t.Overrides() {

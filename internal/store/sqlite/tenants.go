@@ -113,6 +113,11 @@ func (s tenants) Insert(ctx context.Context, t directory.Tenant, e audit.Event) 
 
 // addTenant writes a new tenant, unless it is there.
 func (tx *transaction) addTenant(o owner, t directory.Tenant) error {
+	least, err := only(tx.Query(epochAfterTenant).Blob(t.ID[:]).Int(o.n))
+	if err != nil {
+		return err
+	}
+	t.Epoch = max(t.Epoch, least)
 	q := tx.Query("INSERT INTO tenants (project, " + tenantColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
 	if err := putTenant(q.Int(o.n), t).Exec(); err != nil {
 		return err

@@ -114,6 +114,20 @@ func (s users) Insert(ctx context.Context, u directory.User, e audit.Event) erro
 	})
 }
 
+// What a row must have as epoch so that sessions of another one with its id stay over.
+const (
+	epochAfterUser   = "SELECT coalesce(max(s.user_epoch) + 1, 0) FROM users u CROSS JOIN sessions s ON s.user = u.n WHERE u.project = ? AND u.id = ?"
+	epochAfterTenant = "SELECT coalesce(max(tenant_epoch) + 1, 0) FROM sessions WHERE tenant = ? AND project = ?"
+)
+
+// only returns the only value of a query that has its parameters.
+func only(q *engine.Stmt) (v int64, err error) {
+	if q.Next() {
+		v = q.ReadInt()
+	}
+	return v, q.Close()
+}
+
 // addUser writes a new user, unless they are refused.
 func (tx *transaction) addUser(o owner, u directory.User) error {
 	err := free(tx.Conn, o, 0, u.LoginIDs)
@@ -123,7 +137,12 @@ func (tx *transaction) addUser(o owner, u directory.User) error {
 	if u.Grants, err = u.Grants.Settle(directory.Grants{}, known{tx.Conn, o}); err != nil {
 		return err
 	}
-	// The row of a deleted user may come back to life: their sessions do, too.
+	// The row of a deleted user may come back to life. Their sessions must not.
+	least, err := only(tx.Query(epochAfterUser).Int(o.n).Blob(u.ID[:]))
+	if err != nil {
+		return err
+	}
+	u.Epoch = max(u.Epoch, least)
 	q := tx.Query("INSERT INTO users (project, " + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (project, id) DO UPDATE SET status = excluded.status, epoch = excluded.epoch, created_at = excluded.created_at,
 updated_at = excluded.updated_at, login_ids = excluded.login_ids, name = excluded.name, email = excluded.email, phone = excluded.phone,

@@ -29,6 +29,7 @@ func tenantChecks() []check {
 		{"settings grow the project's version", tenantVersion},
 		{"their settings are listed while they count", tenantOverrides},
 		{"deleting takes their roles along", tenantDelete},
+		{"one that comes back has no sessions from before", tenantReturns},
 	}
 }
 

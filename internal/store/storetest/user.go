@@ -24,6 +24,7 @@ func userChecks() []check {
 		{"a change can't take another's login id", userChangeTaken},
 		{"change one after the other", userChangeRace},
 		{"deleting frees login ids", userDelete},
+		{"one that comes back has no sessions from before", userReturns},
 		{"one of many concurrent inserts gets the login id", userInsertRace},
 	}
 }
