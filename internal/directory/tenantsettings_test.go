@@ -87,7 +87,7 @@ func TestTenantSettingsRefused(t *testing.T) {
 	}{
 		`{"idleTimeout":"1m","stepUpTTL":"1s"}`:               {fault.OutOfRange, "/idleTimeout /stepUpTTL"},
 		`{"idleTimeout":"2h","absoluteTimeout":"1h"}`:         {fault.Contradiction, "/idleTimeout /absoluteTimeout"},
-		`{"reuseWindow":"1s","onlimit":"deny","onLimit":"x"}`: {fault.Invalid, "/reuseWindow /onlimit"},
+		`{"reuseWindow":"1s","onlimit":"deny","onLimit":"x"}`: {fault.Invalid, "/reuseWindow /onlimit /onLimit"},
 		`[`: {fault.Invalid, ""},
 	} {
 		for what, call := range map[string]func() error{

@@ -27,9 +27,10 @@ const (
 //
 // A patch that can't be applied changes nothing; the error is a *fault.Error of kind
 // Invalid whose Fields hold every problem at once, with JSON pointers into the patch:
-// unknown members (names are case-sensitive), members that stand twice, wrong types.
-// Whether the result is allowed is decided by Check, which the caller runs. The caller
-// bounds the length of the patch.
+// unknown members (names are case-sensitive), members that stand twice, wrong types, and
+// what Check has against the values that could be read. Of a patch that can be applied,
+// Check decides whether the result is allowed; the caller runs it. The caller bounds the
+// length of the patch.
 func Patch(current latchkey.Settings, patch []byte) (latchkey.Settings, error) {
 	var p problems
 	next, defaults := Complete(current), Defaults()
@@ -37,6 +38,8 @@ func Patch(current latchkey.Settings, patch []byte) (latchkey.Settings, error) {
 		p.merge("", patch, reflect.ValueOf(&next).Elem(), reflect.ValueOf(&defaults).Elem())
 	}
 	if len(p) > 0 {
+		_, refused := Check(next, "")
+		p.values(refused)
 		return latchkey.Settings{}, fault.New(fault.Invalid, "this change of settings can't be read").WithFields(p...)
 	}
 	return next, nil

@@ -235,6 +235,30 @@ func TestPatchReportsAllAtOnce(t *testing.T) {
 	}
 }
 
+func TestPatchReportsValuesBesideMembers(t *testing.T) {
+	// idleTimeout is under the token's life that can't be read: no contradiction to tell of.
+	patch := `{"x":1,"reuseWindow":"5m","rotation":"sometimes","sessionTokenTTL":1,"idleTimeout":"5m","cookies":{"sameSite":"x"}}`
+	want := map[string]string{"/x": "unknown", "/reuseWindow": "range", "/rotation": "range", "/sessionTokenTTL": "type", "/cookies/sameSite": "range"}
+	_, err := PatchTenant(latchkey.TenantSettings{}, []byte(`{"x":1,"reuseWindow":"5m","idleTimeout":"1s","maxSessionsPerUser":-1,"sessionTokenTTL":"1h"}`))
+	ofTenant := map[string]string{"/x": "unknown", "/reuseWindow": "unknown", "/idleTimeout": "range", "/maxSessionsPerUser": "range"}
+	var tenant *fault.Error
+	if !errors.As(err, &tenant) {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		refused *fault.Error
+		want    map[string]string
+	}{{patchRefusal(t, patch), want}, {tenant, ofTenant}} {
+		got := map[string]string{}
+		for _, f := range c.refused.Fields {
+			got[f.Pointer] = strings.TrimSpace(got[f.Pointer] + " " + f.Code)
+		}
+		if c.refused.Kind != fault.Invalid || !maps.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.refused.Kind, got, c.want)
+		}
+	}
+}
+
 func TestPatchRefusalIsBounded(t *testing.T) {
 	for _, patch := range []string{
 		`{"audience":[` + strings.Repeat("1,", 100_000) + `1]}`,

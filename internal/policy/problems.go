@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -35,6 +36,21 @@ func (p *problems) add(pointer, code, format string, args ...any) {
 func (p *problems) clash(one, other, format string, args ...any) {
 	p.add(one, codeContradiction, format, args...)
 	p.add(other, codeContradiction, format, args...)
+}
+
+// values adds what Check refused about the members that could be read, so that one answer
+// names all of it. Contradictions aren't added: the member that couldn't be read might
+// have resolved them.
+func (p *problems) values(err error) {
+	var refused *fault.Error
+	if !errors.As(err, &refused) {
+		return
+	}
+	for _, f := range refused.Fields {
+		if f.Code != codeContradiction && !p.at(f.Pointer) {
+			p.add(f.Pointer, f.Code, "%s", f.Detail)
+		}
+	}
 }
 
 // at tells whether something is wrong with the setting at pointer.

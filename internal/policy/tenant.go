@@ -16,6 +16,8 @@ func PatchTenant(current latchkey.TenantSettings, patch []byte) (latchkey.Tenant
 		p.merge("", patch, reflect.ValueOf(&next).Elem(), reflect.ValueOf(&none).Elem())
 	}
 	if len(p) > 0 {
+		_, refused := CheckTenant(next, Defaults())
+		p.values(refused)
 		return latchkey.TenantSettings{}, fault.New(fault.Invalid, "this change of settings can't be read").WithFields(p...)
 	}
 	return next, nil
