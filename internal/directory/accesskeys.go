@@ -28,6 +28,10 @@ type AccessKeyChange struct {
 	GrantChange
 	Networks  *[]netip.Prefix
 	ExpiresAt *time.Time // zero: never
+
+	// Unreadable is what a face couldn't read of the request. The change is refused with
+	// it and with everything else that is wrong.
+	Unreadable []fault.Field
 }
 
 // keyChange is a change of an access key whose references have been found.
@@ -46,7 +50,7 @@ func (s *Service) prepare(ctx context.Context, p id.Project, c AccessKeyChange, 
 	if err != nil {
 		return keyChange{}, err
 	}
-	out := keyChange{AccessKeyChange: c, lint: claim.LintPolicy(policy.Complete(project.Settings).ClaimLint), now: s.now(), fits: fits}
+	out := keyChange{AccessKeyChange: c, lint: claim.LintPolicy(policy.Complete(project.Settings).ClaimLint), now: s.now(), fits: fits, bad: slices.Clone(c.Unreadable)}
 	out.grants, err = s.look(p).grants(ctx, c.GrantChange, &out.bad)
 	return out, err
 }

@@ -74,10 +74,7 @@ func accessKeyChange(b latchkey.AccessKeyRequest) (directory.AccessKeyChange, er
 	}
 	if b.Networks != nil {
 		networks, bad := readNetworks(*b.Networks)
-		if len(bad) > 0 {
-			return c, fault.New(fault.Invalid, "The access key can't be stored like this.").WithFields(bad...)
-		}
-		c.Networks = &networks
+		c.Networks, c.Unreadable = &networks, bad
 	}
 	if !b.NeverExpires {
 		return c, nil
@@ -102,8 +99,7 @@ func (f *Face) createAccessKey(w http.ResponseWriter, r *http.Request, c caller)
 	var owner id.User
 	if body.User != "" {
 		if owner, err = id.ParseUser(body.User); err != nil {
-			return fault.New(fault.Invalid, "The access key can't be stored like this.").WithFields(
-				fault.Field{Pointer: "/user", Code: "format", Detail: "The id of a user (usr_…) is wanted."})
+			change.Unreadable = append(change.Unreadable, fault.Field{Pointer: "/user", Code: "format", Detail: "The id of a user (usr_…) is wanted."})
 		}
 	}
 	fits, err := f.d.Tokens.AccessKeyFits(r.Context(), c.project)

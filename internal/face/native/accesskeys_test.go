@@ -274,7 +274,7 @@ func TestAccessKeysRefuse(t *testing.T) {
 		code latchkey.Code
 	}{
 		"no name":         {`{"roles":["auditor"]}`, latchkey.CodeInvalidRequest},
-		"everything":      {`{"name":"","description":"a\u0000","roles":["nobody"],"tenants":[{"tenant":"ten_x"}],"attributes":[1],"expiresAt":"2020-01-01T00:00:00Z"}`, latchkey.CodeInvalidRequest},
+		"everything":      {`{"name":"","description":"a\u0000","roles":["nobody"],"tenants":[{"tenant":"ten_x"}],"attributes":[1],"expiresAt":"2020-01-01T00:00:00Z","networks":["300.1.1.1"],"user":"usr_x"}`, latchkey.CodeInvalidRequest},
 		"networks":        {`{"name":"x","networks":["192.0.2.1","10.0.0.0/8"]}`, latchkey.CodeInvalidRequest},
 		"reserved":        {`{"name":"x","claims":{"roles":["admin"],"sub":"usr_1"}}`, latchkey.CodeReservedClaim},
 		"a stranger":      {`{"name":"x","user":"usr_nobody"}`, latchkey.CodeInvalidRequest},
