@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -168,6 +169,11 @@ func (p *parser) condition(n node, at string) *expression {
 	case boolNode:
 		return p.compile(strconv.FormatBool(n.truth), at, cel.BoolType)
 	case stringNode:
+		// Templates want braces, so many write them here too; what CEL says of them is no help.
+		if strings.HasPrefix(strings.TrimSpace(n.text), "{{") {
+			p.refuse(at, "format", "A condition is an expression without {{ and }}.")
+			return nil
+		}
 		return p.compile(n.text, at, cel.BoolType)
 	}
 	p.refuse(at, "type", "A condition is wanted: a text with an expression, without braces.")

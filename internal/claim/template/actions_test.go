@@ -92,7 +92,8 @@ func TestActionProblemsAreToldAllAtOnce(t *testing.T) {
 		{"name":"b"}, 7,
 		{"name":"c","deny":{"message":"m"}},
 		{"name":"d e","when":3,"deny":"no"},
-		{"name":"f","when":"user.nmae == 'x'","lifetime":"9999d"}], "more":1}`
+		{"name":"f","when":"user.nmae == 'x'","lifetime":"9999d"},
+		{"name":"g","when":" {{ user.name == 'x' }}","require":"mfa"}], "more":1}`
 	_, err := compiler(t).Actions(json.RawMessage(doc), "/document")
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.TemplateInvalid {
@@ -106,7 +107,7 @@ func TestActionProblemsAreToldAllAtOnce(t *testing.T) {
 		"/actions/1/claims type", "/actions/1/lifetime range", "/actions/1/idle format", "/actions/1/require range", "/actions/1/when type", "/actions/1/extra unknown",
 		"/actions/2/name duplicate", "/actions/2/deny/code format", "/actions/2/deny/message size", "/actions/2/deny/why unknown", "/actions/2/claims/x format", "/actions/2 contradiction",
 		"/actions/3 required", "/actions/4 type", "/actions/5/deny/code required", "/actions/6/name format", "/actions/6/when type", "/actions/6/deny type",
-		"/actions/7/when unknown", "/actions/7/lifetime range", "/more unknown"}
+		"/actions/7/when unknown", "/actions/7/lifetime range", "/actions/8/when format", "/more unknown"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant\n%q", got, want)
 	}

@@ -156,6 +156,10 @@ func (c *Compiler) Template(doc json.RawMessage, of Holder, pointer string) (*Te
 	return t, nil
 }
 
+// foreignSubject says why a subject isn't taken, also when it is known only once a token
+// is made.
+const foreignSubject = "The subject looks like an identifier of this server: it could pass for somebody else."
+
 func (p *parser) subject(n node, at string) *text {
 	if n.kind != stringNode || n.text == "" {
 		p.refuse(at, "type", "A text is wanted that isn't empty.")
@@ -165,6 +169,8 @@ func (p *parser) subject(n node, at string) *text {
 	if t.constant() {
 		if why := nameRefusal(n.text); why != "" {
 			p.refuse(at, "format", why)
+		} else if foreignID(n.text) {
+			p.refuse(at, "reserved", foreignSubject)
 		}
 	}
 	return &t
@@ -213,7 +219,7 @@ func (t *Template) evaluate(s *scope) Result {
 	if t.subject != nil {
 		out.Subject = t.subject.name(s, "/subject", &out.Failures)
 		if foreignID(out.Subject) {
-			out.Failures = append(out.Failures, Failure{"/subject", "The subject looks like an identifier of this server: it could pass for somebody else."})
+			out.Failures = append(out.Failures, Failure{"/subject", foreignSubject})
 			out.Subject = ""
 		}
 	}

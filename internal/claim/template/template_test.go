@@ -263,6 +263,8 @@ func TestRefusedDocuments(t *testing.T) {
 		"a long one":       {`{"claims":{"a":"{{ 1` + strings.Repeat(" ", MaxExpression) + `}}"}}`, "/document/claims/a", "size"},
 		"nested a lot":     {`{"claims":{"a":"{{ ` + strings.Repeat("(", 900) + "1" + strings.Repeat(")", 900) + ` }}"}}`, "/document/claims/a", "format"},
 		"macros of macros": {`{"claims":{"a":"{{ [1].map(a,[1].map(b,[1].map(c,[1].map(d,1)))) }}"}}`, "/document/claims/a", "format"},
+		"a user's subject": {`{"subject":"USR_01m80qwa37jxxh5w1w5jfq4rn1"}`, "/document/subject", "reserved"},
+		"a key's subject":  {`{"subject":"ak_1"}`, "/document/subject", "reserved"},
 		"audience":         {`{"audience":"x"}`, "/document/audience", "type"},
 		"long audience":    {`{"audience":[` + many(MaxAudience+1, `"x"`) + `]}`, "/document/audience", "size"},
 	} {
