@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -265,7 +266,7 @@ func (in SignIn) lifetime(longest time.Duration) (time.Duration, error) {
 	}
 	if in.Lifetime < minLifetime || in.Lifetime > longest {
 		return 0, fault.New(fault.OutOfRange, "The session can't be made like this.").WithFields(fault.Field{
-			Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%v to %s %v is wanted.", minLifetime, whose, longest)})
+			Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%s to %s %s is wanted.", latchkey.Duration(minLifetime), whose, latchkey.Duration(longest))})
 	}
 	return in.Lifetime, nil
 }
@@ -321,15 +322,15 @@ func (in SignIn) checkActor() error {
 func checkAMR(amr []string) ([]string, error) {
 	var bad []fault.Field
 	if len(amr) == 0 || len(amr) > len(methods) {
-		bad = append(bad, fault.Field{Pointer: "/amr", Code: "required", Detail: "How the user signed in: one or more of " + fmt.Sprint(methodNames) + "."})
+		bad = append(bad, fault.Field{Pointer: "/amr", Code: "required", Detail: "How the user signed in: one or more of " + strings.Join(methodNames, ", ") + "."})
 	}
 	for i, m := range amr[:min(len(amr), len(methods))] {
 		_, known := methods[m]
 		switch {
 		case m == "mfa":
-			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "reserved", Detail: "mfa is added by the server when the methods prove two different factors."})
+			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "reserved", Detail: "The server adds mfa by itself when the methods prove two different factors."})
 		case !known:
-			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "range", Detail: "One of " + fmt.Sprint(methodNames) + " is wanted."})
+			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "range", Detail: "One of " + strings.Join(methodNames, ", ") + " is wanted."})
 		case slices.Contains(amr[:i], m):
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/amr/%d", i), Code: "duplicate", Detail: "This method is given twice."})
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -49,7 +50,7 @@ func (s *Service) StepUp(ctx context.Context, project id.Project, in StepUp) (se
 	case in.Lifetime == 0:
 	case in.Lifetime < minStepUp || in.Lifetime > ttl:
 		return session.Found{}, fault.New(fault.OutOfRange, "The session can't be stepped up like this.").WithFields(fault.Field{
-			Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%v to the stepUpTTL of %v is wanted.", minStepUp, ttl)})
+			Pointer: "/lifetime", Code: "range", Detail: fmt.Sprintf("%s to the stepUpTTL of %s is wanted.", latchkey.Duration(minStepUp), latchkey.Duration(ttl))})
 	default:
 		ttl = in.Lifetime
 	}

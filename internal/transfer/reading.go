@@ -157,7 +157,7 @@ func (r *reading) record(n int, k Kind, text []byte) error {
 	case end:
 		return decoded(r, n, text, r.endLine)
 	}
-	r.report.problem(n, "/kind", "unknown", fmt.Sprintf("A line is of one of the kinds %v and end.", Kinds()))
+	r.report.problem(n, "/kind", "unknown", "A line is of one of the kinds project, permission, role, tenant, user and end.")
 	return nil
 }
 
