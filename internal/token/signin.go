@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -123,7 +124,29 @@ func (s *Service) signIn(ctx context.Context, p *project, in SignIn) (Set, error
 	if in.overtaken(p, holder, row) {
 		return s.anew(ctx, set), nil
 	}
-	return set, nil
+	return s.shownAgain(ctx, p, set, holder), nil
+}
+
+// shownAgain returns the set of a session that was just stored, with a token that shows its
+// user as they are now if they have changed since was was read. A change whose transaction
+// had read the clock before the sign-in did, and was only done after the user was read, is
+// told to verifiers as older than the first token. None of the changes that are still to
+// come is: the insert had to wait for those that had begun.
+func (s *Service) shownAgain(ctx context.Context, p *project, set Set, was directory.Holder) Set {
+	now, err := s.d.Holders.Holder(ctx, p.ID, set.Row.User)
+	if err != nil {
+		return set // they are gone, or the next refresh will show them
+	}
+	was.User.Epoch = now.User.Epoch // which EndOthers has grown, and no token shows
+	if reflect.DeepEqual(was, now) {
+		return set
+	}
+	fresh, err := p.mint(p.bearer(set.Row, now), moment{rule: session.Create, at: set.At, held: set.Row.Newest})
+	if err != nil {
+		return set
+	}
+	fresh.Flagged = set.Flagged
+	return fresh
 }
 
 func (in SignIn) admission(p policy.Policy) session.Admission {
