@@ -41,7 +41,7 @@ func (s *Service) DescribePermission(ctx context.Context, p id.Project, name, de
 
 // stripStep is how many roles are looked at in one transaction: thousands may have a
 // permission, and refreshes wait as long as it takes.
-const stripStep = 200
+const stripStep = 100
 
 // DeletePermission removes a permission, also from every role that has it. When it is cut
 // off, some roles have it a while longer: it can be repeated, and what is left is done

@@ -11,8 +11,6 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
-	"github.com/latchkey-dev/latchkey/internal/policy"
-	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
 // company is a project in which people are members of tenants, with roles.
@@ -270,39 +268,19 @@ func (s *Store) written(t testing.TB) (n int64) {
 // refreshes.
 func (s *Store) sweepBesideRefreshes(t *testing.T, c *company, n int) {
 	t.Helper()
-	rows, _, _, err := s.Bulk().List(t.Context(), session.Filter{Project: c.project.ID, Limit: 100})
-	must(t, err)
-	var waits []time.Duration
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
+	var took time.Duration
+	total := 0
+	waits := s.besideRefreshes(t, c, func() {
+		start := time.Now()
+		for {
+			removed, err := s.Tenants().Sweep(t.Context(), 200)
+			must(t, err)
+			if total += removed; removed < 200 {
+				break
 			}
-			start := time.Now()
-			row, _, err := s.Sessions().Rotate(t.Context(), refresh(rows[i%len(rows)], 1, policy.Policy{}))
-			waits = append(waits, time.Since(start))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			rows[i%len(rows)] = row
 		}
-	}()
-	start, total := time.Now(), 0
-	for {
-		removed, err := s.Tenants().Sweep(t.Context(), 200)
-		must(t, err)
-		if total += removed; removed < 200 {
-			break
-		}
-	}
-	took := time.Since(start)
-	close(stop)
-	<-done
+		took = time.Since(start)
+	})
 	if total != 2*n {
 		t.Errorf("%d times something was taken back, want %d", total, 2*n)
 	}

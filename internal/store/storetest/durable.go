@@ -30,6 +30,7 @@ func RunDurable(t *testing.T, openAt func(t *testing.T, dir string, now func() t
 		return newWorld(t, func(t *testing.T, now func() time.Time) Store { return openAt(t, dir, now) })
 	}
 	t.Run("all of it is there again", func(t *testing.T) { durableAll(t, world(t)) })
+	t.Run("a permission's deletion goes on", func(t *testing.T) { durableStrip(t, world(t)) })
 	t.Run("what was acknowledged is there again (attack 22)", func(t *testing.T) { durableAcknowledged(t, world(t)) })
 }
 
@@ -37,6 +38,25 @@ func RunDurable(t *testing.T, openAt func(t *testing.T, dir string, now func() t
 func (w *world) reopen(t *testing.T) {
 	t.Helper()
 	w.Store = w.open(t, w.clock.Now)
+}
+
+// A deletion that a crash has cut off goes on where it has stopped.
+func durableStrip(t *testing.T, w *world) {
+	var roles []directory.Role
+	for _, name := range []string{"a", "b", "c"} {
+		w.clock.Move(time.Millisecond)
+		roles = append(roles, w.newRole(t, id.Tenant{}, name, "doc.read"))
+	}
+	w.deletePermission(t, "doc.read")
+	w.reopen(t)
+	w.strip(t, 1, 1)
+	w.fed(t, w.outdated("a"))
+	w.reopen(t)
+	w.strip(t, 9, 3)
+	w.fed(t, w.outdated("b"), w.outdated("c"))
+	for _, r := range roles {
+		same(t, "the permissions of a role", 0, len(w.findRole(t, r.ID).Permissions))
+	}
 }
 
 func durableAll(t *testing.T, w *world) {
