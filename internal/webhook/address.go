@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/internal/fault"
@@ -87,6 +88,8 @@ func (n Networks) checkURL(text string) []fault.Field {
 		return refuse("format", "An address with https is wanted.")
 	case u.User != nil:
 		return refuse("format", "A user name or password must not be part of the address.")
+	case !validPort(u.Port()):
+		return refuse("format", "A port is a number from 1 to 65535.")
 	case strings.Contains(text, "#"):
 		return refuse("format", "The address must not have a fragment.")
 	}
@@ -94,6 +97,13 @@ func (n Networks) checkURL(text string) []fault.Field {
 		return refuse("range", "The address is not a public one, and not in a network that the server's configuration allows (webhook-networks).")
 	}
 	return nil
+}
+
+// validPort reports whether a port can be connected to. Without one, that of the scheme
+// is meant.
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 // unprintable reports what isn't printable ASCII: whoever writes such an address means

@@ -73,7 +73,7 @@ func TestAddressesOfWebhooks(t *testing.T) {
 		}
 		bad := []string{
 			"", "hooks.example.com", "//hooks.example.com/", "https://", "https:///path", "https://:443/", "https:hooks.example.com", "http://hooks.example.com/",
-			"ftp://hooks.example.com/", "javascript:alert(1)", "file:///etc/passwd", "gopher://hooks.example.com", "unix:///run/x.sock",
+			"ftp://hooks.example.com/", "https://hooks.example.com:0/", "https://hooks.example.com:65536/", "javascript:alert(1)", "file:///etc/passwd", "gopher://hooks.example.com", "unix:///run/x.sock",
 			"https://canary@hooks.example.com/", "https://canary:x@hooks.example.com/", "https://hooks.example.com/#canary", "https://hooks.example.com/#",
 			"https://hooks.example.com/ä", "https://hooks.example.com/a b", "https://hooks.example.com/\n", " https://hooks.example.com/", "https://hooks.exämple.com/",
 			"https://hooks.example.com/" + strings.Repeat("x", 2000), "https://hooks.example.com:port/", "https://[::1", "https://[fe80::1%25eth0]/",
