@@ -42,3 +42,9 @@ func TestSignInActionsPage(t *testing.T) {
 		`"requires":"mfa"`: 1, `"code":"insufficient_authentication"`: 1, `"sessionToken"`: 1,
 	})
 }
+
+// TestWebhooksPage makes the webhook of docs/webhooks.md.
+func TestWebhooksPage(t *testing.T) {
+	t.Parallel()
+	newWorld(t).tell("webhooks.md", 1, map[string]int{`"types":["user.*","session.ended"]`: 1, `"secret":"whsec_`: 1, `"code"`: 0})
+}
