@@ -66,6 +66,9 @@ func (s *Service) Exchange(ctx context.Context, opened directory.Opened, in Exch
 		return MachineToken{}, fault.New(kind, "The access key can't be exchanged like this.").WithFields(bad...)
 	}
 	m.nsec = nsec
+	if err := p.roomBesideKey(m); err != nil {
+		return MachineToken{}, err
+	}
 	out := MachineToken{ExpiresAt: m.expires, At: opened.At, Flagged: flagged}
 	text, failures, err := p.mintMachine(m)
 	s.tell(ctx, p.ID, id.Session{}, opened.Key.User, failures)

@@ -120,7 +120,7 @@ func (f *Face) clientClaims(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		fits, err := f.d.Tokens.Fits(r.Context(), p.Project)
+		fits, err := f.d.Tokens.ClientFits(r.Context(), p.Project)
 		if err != nil {
 			return err
 		}
