@@ -23,7 +23,7 @@ import (
 
 // transfers is the service of exports and imports on a store.
 func transfers(app *server.App) (*transfer.Service, error) {
-	return transfer.New(transfer.Deps{Store: app.Store, Directory: app.Directory, Now: app.Now, Pause: makeWay})
+	return transfer.New(transfer.Deps{Store: app.Store, Directory: app.Directory, Webhooks: app.Webhooks, Now: app.Now, Pause: makeWay})
 }
 
 // mostWay bounds a pause: on a machine that is slow because of others, long ones would help
@@ -51,7 +51,7 @@ func projectExportCommand(t *terminal) *cobra.Command {
 	var out string
 	c := t.onStore(&cobra.Command{
 		Use: "export PROJECT", Short: "Write a project to a file of JSON lines",
-		Long: "Writes name and settings, permissions, roles, tenants and users of a project as JSON lines, to standard output or with --out to a file that only you can read. Sessions, signing keys and secrets are never in it. latchkey project import reads it.",
+		Long: "Writes name and settings, permissions, roles, tenants, users, access keys (without their secrets), templates, sign-in actions and webhooks of a project as JSON lines, to standard output or with --out to a file that only you can read. Sessions, signing keys and secrets are never in it. latchkey project import reads it.",
 		Args: one("the project's id"),
 	}, needStore, func(c *cobra.Command, app *server.App, args []string) error {
 		p, err := pickProject(c, app, args[0])
@@ -125,8 +125,15 @@ type importJSON struct {
 	DryRun  bool   `json:"dryRun,omitempty"`
 	Applied bool   `json:"applied"`
 	transfer.Report
-	ManagementKey string `json:"managementKey,omitempty"`
-	VerifyKey     string `json:"verifyKey,omitempty"`
+	ManagementKey string     `json:"managementKey,omitempty"`
+	VerifyKey     string     `json:"verifyKey,omitempty"`
+	Webhooks      []hookJSON `json:"webhooks,omitempty"`
+}
+
+// hookJSON is a webhook that was added. Its secret is shown here and never again.
+type hookJSON struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
 }
 
 // importing is one call of project import.
@@ -288,6 +295,11 @@ func (i *importing) apply(found transfer.Report) error {
 		return i.s.Apply(i.c.Context(), i.target, i.file, found, progress)
 	})
 	if err != nil {
+		// Nobody learns these secrets again: who repeats the import finds the webhooks there.
+		if i.hooks(applied); len(i.out.Webhooks) > 0 {
+			i.out.Report = applied
+			err = errors.Join(err, i.t.show(i.out, i.showHooks))
+		}
 		for _, p := range applied.Problems {
 			fmt.Fprintf(i.t.err, "latchkey: line %d %s: %s\n", p.Line, p.Pointer, wire.Printable(p.Detail, maxCell))
 		}
@@ -297,17 +309,38 @@ func (i *importing) apply(found transfer.Report) error {
 	if i.target.New {
 		i.out.Outcome[transfer.Project] = transfer.Change{Added: 1} // just before
 	}
-	if err := i.keys(); err != nil {
-		return err
-	}
-	return i.t.show(i.out, func() {
+	i.hooks(applied)
+	keysErr := i.keys()
+	err = i.t.show(i.out, func() {
 		i.t.printf("project         %s\n", i.out.Project)
 		if i.out.ManagementKey != "" {
 			i.t.printf("management key  %s\nverify key      %s\n\nThe keys are shown this once; only digests of them are kept.\n", i.out.ManagementKey, i.out.VerifyKey)
 		}
 		i.t.printf("\n")
 		i.t.outcome(i.out.Report)
+		i.showHooks()
 	})
+	return errors.Join(keysErr, err)
+}
+
+// hooks takes over the secrets of the webhooks that were added.
+func (i *importing) hooks(r transfer.Report) {
+	for _, h := range r.Secrets {
+		i.out.Webhooks = append(i.out.Webhooks, hookJSON{h.Webhook.String(), h.Secret.Reveal()})
+	}
+}
+
+func (i *importing) showHooks() {
+	if len(i.out.Webhooks) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, h := range i.out.Webhooks {
+		rows = append(rows, []string{h.ID, h.Secret})
+	}
+	i.t.printf("\n")
+	i.t.table("WEBHOOK | SECRET", rows)
+	i.t.printf("\nThese webhooks are new here and disabled: give each receiver its secret, which is shown this once, and then enable them.\nThey get what happens from then on.\n")
 }
 
 // keys makes the first keys of a project that has none, such as one that was imported: nobody

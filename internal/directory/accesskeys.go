@@ -145,7 +145,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, p id.Project, owner id.Us
 	if err != nil {
 		return AccessKey{}, secret.Text{}, err
 	}
-	e := grantEvent(k.event(audit.AccessKeyCreated, now, o).With("name", k.Name), Grants{}, k.Grants)
+	e := k.Created(now, o)
 	if len(flagged) > 0 {
 		e = e.With("findings", claim.Flagged(flagged))
 	}
@@ -157,6 +157,18 @@ func (s *Service) CreateAccessKey(ctx context.Context, p id.Project, owner id.Us
 
 func (k AccessKey) event(t audit.Type, now time.Time, o audit.Origin) audit.Event {
 	return audit.New(k.Project, now, t, o).Of(id.Session{}, k.User).With("key", k.ID.String())
+}
+
+// turned is the event of a change from old to k.
+func (k AccessKey) turned(old AccessKey, now time.Time, o audit.Origin) audit.Event {
+	t := audit.AccessKeyChanged
+	switch {
+	case old.Status != k.Status && k.Status == Disabled:
+		t = audit.AccessKeyDisabled
+	case old.Status != k.Status:
+		t = audit.AccessKeyEnabled
+	}
+	return grantEvent(k.event(t, now, o), old.Grants, k.Grants)
 }
 
 // AccessKey returns a key; fault.NotFound when the project has none such.
@@ -186,14 +198,7 @@ func (s *Service) ChangeAccessKey(ctx context.Context, p id.Project, k id.Access
 			return old, nil, nil
 		}
 		changed.UpdatedAt = millis(now)
-		t := audit.AccessKeyChanged
-		switch {
-		case old.Status != changed.Status && changed.Status == Disabled:
-			t = audit.AccessKeyDisabled
-		case old.Status != changed.Status:
-			t = audit.AccessKeyEnabled
-		}
-		e := grantEvent(changed.event(t, now, o), old.Grants, changed.Grants)
+		e := changed.turned(old, now, o)
 		if len(flagged) > 0 {
 			e = e.With("findings", claim.Flagged(flagged))
 		}

@@ -35,7 +35,8 @@ func (s *Service) Export(ctx context.Context, p id.Project, to io.Writer, progre
 	}
 	e.out.SetEscapeHTML(false)
 	for _, step := range []func() error{
-		func() error { return e.project(project) }, e.permissions, func() error { return e.rolesOf(id.Tenant{}) }, e.allTenants, e.users, e.end,
+		func() error { return e.project(project) }, e.permissions, func() error { return e.rolesOf(id.Tenant{}) }, e.allTenants, e.users,
+		e.accessKeys, e.templates, e.webhooks, e.end,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -55,6 +56,7 @@ type exporter struct {
 	// What was written and may be referred to.
 	roles   map[id.Role]id.Tenant
 	tenants map[id.Tenant]bool
+	last    id.User // all that aren't greater
 }
 
 func (e *exporter) write(k Kind, record any) error {
@@ -166,7 +168,7 @@ func (e *exporter) users() error {
 			if err := e.write(User, e.user(u)); err != nil {
 				return err
 			}
-			after = u.ID
+			after, e.last = u.ID, u.ID
 		}
 		if more = len(list) == page; e.next() != nil {
 			return e.ctx.Err()
@@ -176,17 +178,22 @@ func (e *exporter) users() error {
 }
 
 func (e *exporter) user(u directory.User) userRecord {
-	members := []memberRecord{}
-	for _, m := range u.Memberships {
-		if e.tenants[m.Tenant] {
-			members = append(members, memberRecord{m.Tenant.String(), e.named(m.Roles, m.Tenant)})
-		}
-	}
-	roles := e.named(u.Roles, id.Tenant{})
+	roles, members := e.granted(u.Grants)
 	return userRecord{
 		Kind: User, ID: &u.ID, LoginIDs: given(u.LoginIDs), Name: &u.Name, Email: &u.Email, Phone: &u.Phone, Status: (*string)(&u.Status),
 		Attributes: object(u.Attributes), Roles: &roles, Tenants: &members, CreatedAt: &u.CreatedAt,
 	}
+}
+
+// granted returns those grants whose tenants and roles are in the file.
+func (e *exporter) granted(g directory.Grants) ([]string, []memberRecord) {
+	members := []memberRecord{}
+	for _, m := range g.Memberships {
+		if e.tenants[m.Tenant] {
+			members = append(members, memberRecord{m.Tenant.String(), e.named(m.Roles, m.Tenant)})
+		}
+	}
+	return e.named(g.Roles, id.Tenant{}), members
 }
 
 // named returns those roles that may be granted at a level and are in the file.

@@ -22,6 +22,8 @@ type known struct {
 	roleLines   map[id.Role]int
 	tenantLines map[id.Tenant]int
 	permLines   map[string]int
+	keys        map[id.User]int // access keys that users have: those who were asked for
+	hooks       map[id.Webhook]bool
 }
 
 // level is the roles of the project, or those of one tenant.
@@ -33,7 +35,7 @@ type level struct {
 func newKnown(st store.Store, t Target) known {
 	return known{
 		store: st, target: t, levels: map[id.Tenant]*level{}, tenants: map[id.Tenant]bool{},
-		roleLines: map[id.Role]int{}, tenantLines: map[id.Tenant]int{}, permLines: map[string]int{},
+		roleLines: map[id.Role]int{}, tenantLines: map[id.Tenant]int{}, permLines: map[string]int{}, keys: map[id.User]int{},
 	}
 }
 
@@ -120,22 +122,22 @@ func (k *known) role(ctx context.Context, at id.Tenant, text string) (id.Role, b
 	return one, false, nil
 }
 
-// grants finds what a user's line refers to.
-func (k *known) grants(ctx context.Context, record userRecord, refuse func(pointer, code, detail string)) (granted, error) {
+// grants finds what the line of a user or an access key refers to.
+func (k *known) grants(ctx context.Context, named *[]string, tenants *[]memberRecord, refuse func(pointer, code, detail string)) (granted, error) {
 	var out granted
-	if record.Roles != nil {
-		roles, err := k.roles(ctx, id.Tenant{}, *record.Roles, "/roles", refuse)
+	if named != nil {
+		roles, err := k.roles(ctx, id.Tenant{}, *named, "/roles", refuse)
 		if err != nil {
 			return out, err
 		}
 		out.roles = &roles
 	}
-	if record.Tenants == nil {
+	if tenants == nil {
 		return out, nil
 	}
 	memberships := []directory.Membership{}
 	seen := map[id.Tenant]bool{}
-	for i, m := range *record.Tenants {
+	for i, m := range *tenants {
 		at := fmt.Sprintf("/tenants/%d", i)
 		t, err := id.ParseTenant(m.Tenant)
 		there := err == nil

@@ -1,6 +1,10 @@
 package transfer
 
-import "github.com/latchkey-dev/latchkey/internal/fault"
+import (
+	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/secret"
+)
 
 // Problem is something that is wrong with a line.
 type Problem struct {
@@ -19,6 +23,15 @@ type Report struct {
 	Outcome  map[Kind]Change `json:"kinds"`
 	Problems []Problem       `json:"problems,omitempty"` // the first MaxShown
 	Found    int             `json:"problemsFound"`      // how many there are
+
+	// Secrets are those of the webhooks that were added.
+	Secrets []HookSecret `json:"-"`
+}
+
+// HookSecret is what a webhook that was added signs with.
+type HookSecret struct {
+	Webhook id.Webhook
+	Secret  secret.Text
 }
 
 // Change is what becomes of the lines of a kind.

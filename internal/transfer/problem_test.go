@@ -1,17 +1,25 @@
 package transfer_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/transfer"
 )
 
 const first = `{"latchkey":"project","version":1}`
 
 func TestEveryProblemHasItsPlace(t *testing.T) {
+	key := func(k, d byte, members string) string {
+		return fmt.Sprintf(`{"kind":"accessKey","id":%q,"digest":%q%s}`, numbered[id.AccessKey](k), hexOf(digest(d)), members)
+	}
+	hook := func(n byte, members string) string {
+		return fmt.Sprintf(`{"kind":"webhook","id":%q%s}`, numbered[id.Webhook](n), members)
+	}
 	role, tenant, user := numbered[id.Role](20).String(), numbered[id.Tenant](10).String(), numbered[id.User](30).String()
 	fresh := numbered[id.Role](29).String()
 	for name, c := range map[string]struct {
@@ -61,6 +69,20 @@ func TestEveryProblemHasItsPlace(t *testing.T) {
 		"memberships":                 {[]string{fmt.Sprintf(`{"kind":"user","loginIds":["x"],"tenants":[{"tenant":"Acme"},{"tenant":%q,"roles":["nope"]},{"tenant":%q},{"roles":[]}]}`, tenant, tenant)}, "1 /tenants/3/tenant required\n"},
 		"memberships again":           {[]string{fmt.Sprintf(`{"kind":"user","loginIds":["x"],"tenants":[{"tenant":"Acme"},{"tenant":%q,"roles":["nope"]},{"tenant":%q}]}`, tenant, tenant)}, "1 /tenants/0/tenant unknown\n1 /tenants/1/roles/0 unknown\n1 /tenants/2/tenant duplicate\n"},
 		"what comes later":            {[]string{`{"kind":"user","loginIds":["x"],"roles":["later"]}`, fmt.Sprintf(`{"kind":"role","id":%q,"name":"later"}`, fresh)}, "1 /roles/0 unknown\n"},
+		"a key without anything":      {[]string{`{"kind":"accessKey"}`, fmt.Sprintf(`{"kind":"accessKey","id":%q}`, numbered[id.AccessKey](49))}, "1 /id required\n2 /name format\n2 /digest required\n"},
+		"a key's digest":              {[]string{fmt.Sprintf(`{"kind":"accessKey","id":%q,"digest":"lk_ak_x"}`, numbered[id.AccessKey](40)), key(49, 40, `,"name":"x"`), key(48, 48, `,"name":"x"`), key(47, 48, `,"name":"x"`)}, "1 /digest format\n2 /digest conflict\n4 /digest duplicate\n"},
+		"a key twice":                 {[]string{key(40, 40, ""), key(40, 40, "")}, "2 /id duplicate\n"},
+		"a key's owner":               {[]string{key(40, 40, fmt.Sprintf(`,"user":%q`, numbered[id.User](31))), key(49, 49, fmt.Sprintf(`,"name":"x","user":%q`, numbered[id.User](39)))}, "1 /user conflict\n2 /user unknown\n"},
+		"a key's members":             {[]string{key(40, 40, `,"name":"","status":"gone","networks":["10.0.0.1/8"],"expiresAt":"soon","claims":{"sub":"x"},"attributes":{"":1},"roles":["nope"]`)}, "1 /status range\n"},
+		"a key's members again":       {[]string{key(40, 40, `,"name":"","networks":["10.0.0.1/8"],"expiresAt":"soon","claims":{"sub":"x"},"attributes":{"":1},"roles":["nope"]`)}, "1 /roles/0 unknown\n1 /networks/0 format\n1 /expiresAt format\n1 /name format\n1 /attributes/ format\n1 /claims/sub reserved\n"},
+		"templates":                   {[]string{`{"kind":"template"}`, `{"kind":"template","of":"shop"}`, `{"kind":"template","of":"accessKey"}`, `{"kind":"template","of":"user","stable":{}}`}, "1 /of required\n2 /of range\n3 /stable required\n4 /stable/document required\n"},
+		"a template's documents":      {[]string{`{"kind":"template","of":"user","stable":{"document":{"claims":{"x":"{{ nope }}","sub":1}}},"candidate":{"percent":5,"document":{"y":1}},"previous":{"document":[]}}`}, "1 /stable/document/claims/x format\n1 /stable/document/claims/sub reserved\n1 /previous/document type\n1 /candidate/document/y unknown\n"},
+		"a template's share":          {[]string{`{"kind":"template","of":"user","candidate":{"percent":100,"document":{}}}`, `{"kind":"template","of":"user","candidate":{"document":{}}}`, `{"kind":"template","of":"user","previous":{"document":{}}}`}, "1 /candidate/percent range\n2 /candidate/percent required\n3 /stable required\n"},
+		"a key's template of a user":  {[]string{`{"kind":"template","of":"accessKey","stable":{"document":{"claims":{"x":"{{ user.name }}"}}}}`}, "1 /stable/document/claims/x format\n"},
+		"a template twice":            {[]string{`{"kind":"template","of":"user"}`, `{"kind":"template","of":"user"}`}, "2 /of duplicate\n"},
+		"sign-in actions":             {[]string{`{"kind":"template","of":"signIn","stable":{"document":{"actions":[{"name":"a","when":"1","require":"mfa"}]}}}`}, "1 /stable/document/actions/0/when type\n"},
+		"webhooks":                    {[]string{`{"kind":"webhook"}`, hook(59, ""), hook(50, `,"url":"ftp://x","types":["nope"],"description":"a\nb"`), hook(50, "")}, "1 /id required\n2 /url format\n3 /url format\n3 /description format\n3 /types/0 range\n4 /id duplicate\n"},
+		"a secret of a webhook":       {[]string{hook(50, `,"secret":"whsec_x"`)}, "1 /secret unknown\n"},
 		"a line that is too long":     {[]string{`{"kind":"user","name":"` + strings.Repeat("x", 1<<20) + `"}`, `{"kind":"x"}`}, "1  size\n2 /kind unknown\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +116,9 @@ func TestCheckForANewProject(t *testing.T) {
 	file := w.export()
 	target := w.target()
 	target.Project, target.New = id.NewProject(start), true
-	for text, want := range map[string]string{file: "", ada: "1 /roles/0 unknown\n"} {
+	// Its access keys are those of a project that is there: no two can have one secret.
+	own := strings.ReplaceAll(strings.ReplaceAll(file, hexOf(digest(40)), hexOf(digest(42))), hexOf(digest(41)), hexOf(digest(43)))
+	for text, want := range map[string]string{file: "12 /digest conflict\n13 /digest conflict\n", own: "", ada: "1 /roles/0 unknown\n"} {
 		r, err := w.Check(t.Context(), target, strings.NewReader(text), func(int) {})
 		w.must(err)
 		if got := problems(r); got != want {
@@ -102,6 +126,8 @@ func TestCheckForANewProject(t *testing.T) {
 		}
 	}
 }
+
+func hexOf(d secret.Digest) string { return hex.EncodeToString(d[:]) }
 
 // Whatever a file holds: no panic, each problem with a line, and what is found good can be
 // applied.
@@ -112,6 +138,10 @@ func FuzzImport(f *testing.F) {
 	f.Add(ada + "\n" + strings.Replace(ada, "ada@example.com", "ada", 1))
 	f.Add(first + "\n" + `{"kind":"end","counts":{}}`)
 	f.Add(`{"kind":"user","loginIds":["x"],"attributes":{"a":[{"b":null}]},"tenants":[{"tenant":"ten_00000000000000000000000000"}]}`)
+	f.Add(`{"kind":"accessKey","id":"ak_0100000000000000000000001f","digest":"` + hexOf(digest(45)) + `","name":"x","expiresAt":"never","networks":["::/0"]}`)
+	f.Add(`{"kind":"template","of":"user","stable":{"document":{"claims":{"a":"{{ user.name }}"}}},"candidate":{"percent":0,"document":{"claims":{"a":"{{ user.name }}"}}},"previous":{"document":{}}}`)
+	f.Add(`{"kind":"template","of":"signIn","candidate":{"percent":7,"document":{"actions":[]}}}`)
+	f.Add(`{"kind":"webhook","id":"wh_0100000000000000000000001j","url":"http://10.0.0.1/","types":["user.*"],"enabled":true}`)
 	f.Add("{\"kind\":\"role\",\"id\":\"role_\"}\r\n\r\n{}")
 	f.Fuzz(func(t *testing.T, text string) {
 		w := newWorld(t)

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"io"
 
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -40,12 +41,17 @@ type reading struct {
 	users  map[uint64]int
 	logins map[uint64]int
 	freed  map[uint64]bool // login ids that stored users lose
+
+	keys, digests map[uint64]int // of access keys
+	templates     map[document.Kind]int
+	webhooks      map[id.Webhook]int
 }
 
 func (s *Service) reading(ctx context.Context, t Target, progress func(int)) *reading {
 	return &reading{
 		Service: s, ctx: ctx, target: t, progress: progress, counts: Counts{}, report: Report{Outcome: map[Kind]Change{}},
 		known: newKnown(s.d.Store, t), seed: maphash.MakeSeed(), users: map[uint64]int{}, logins: map[uint64]int{}, freed: map[uint64]bool{},
+		keys: map[uint64]int{}, digests: map[uint64]int{}, templates: map[document.Kind]int{}, webhooks: map[id.Webhook]int{},
 	}
 }
 
@@ -154,6 +160,12 @@ func (r *reading) record(n int, k Kind, text []byte) error {
 		return decoded(r, n, text, r.tenantLine)
 	case User:
 		return decoded(r, n, text, r.userLine)
+	case AccessKey:
+		return decoded(r, n, text, r.accessKeyLine)
+	case Template:
+		return decoded(r, n, text, r.templateLine)
+	case Webhook:
+		return decoded(r, n, text, r.webhookLine)
 	case end:
 		return decoded(r, n, text, r.endLine)
 	}

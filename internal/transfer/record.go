@@ -18,11 +18,16 @@ const (
 	Role       Kind = "role"
 	Tenant     Kind = "tenant"
 	User       Kind = "user"
+	AccessKey  Kind = "accessKey"
+	Template   Kind = "template" // and sign-in actions
+	Webhook    Kind = "webhook"
 	end        Kind = "end"
 )
 
 // Kinds returns all that are counted.
-func Kinds() []Kind { return []Kind{Project, Permission, Role, Tenant, User} }
+func Kinds() []Kind {
+	return []Kind{Project, Permission, Role, Tenant, User, AccessKey, Template, Webhook}
+}
 
 // format is the version of the lines.
 const format = 1
@@ -86,6 +91,54 @@ type (
 	memberRecord struct {
 		Tenant string   `json:"tenant" required:"true"`
 		Roles  []string `json:"roles"` // ids, or names of the tenant's or the project's roles
+	}
+
+	accessKeyRecord struct {
+		Kind        Kind            `json:"kind"`
+		ID          id.AccessKey    `json:"id" required:"true"`
+		Digest      *string         `json:"digest,omitempty"` // SHA-256 of the secret, in hexadecimal digits
+		Name        *string         `json:"name,omitempty"`
+		Description *string         `json:"description,omitempty"`
+		Status      *string         `json:"status,omitempty" enum:"enabled,disabled"`
+		User        *id.User        `json:"user,omitempty"`
+		Claims      json.RawMessage `json:"claims,omitempty"`
+		Attributes  json.RawMessage `json:"attributes,omitempty"`
+		Roles       *[]string       `json:"roles,omitempty"` // ids, or names of the project's roles
+		Tenants     *[]memberRecord `json:"tenants,omitempty"`
+		Networks    *[]string       `json:"networks,omitempty"`
+		ExpiresAt   *string         `json:"expiresAt,omitempty"` // a time, or never
+		CreatedAt   *time.Time      `json:"createdAt,omitempty"`
+	}
+
+	templateRecord struct {
+		Kind      Kind             `json:"kind"`
+		Of        string           `json:"of" required:"true" enum:"user,accessKey,signIn"`
+		Stable    *documentRecord  `json:"stable,omitempty"`
+		Candidate *candidateRecord `json:"candidate,omitempty"`
+		Previous  *documentRecord  `json:"previous,omitempty"`
+	}
+
+	documentRecord struct {
+		Document  json.RawMessage `json:"document" required:"true"`
+		Comment   *string         `json:"comment,omitempty" maxLength:"500"`
+		CreatedAt *time.Time      `json:"createdAt,omitempty"`
+	}
+
+	candidateRecord struct {
+		Percent   int             `json:"percent" required:"true" minimum:"0" maximum:"99"`
+		Document  json.RawMessage `json:"document" required:"true"`
+		Comment   *string         `json:"comment,omitempty" maxLength:"500"`
+		CreatedAt *time.Time      `json:"createdAt,omitempty"`
+	}
+
+	webhookRecord struct {
+		Kind        Kind       `json:"kind"`
+		ID          id.Webhook `json:"id" required:"true"`
+		URL         *string    `json:"url,omitempty"`
+		Types       *[]string  `json:"types,omitempty"`
+		Description *string    `json:"description,omitempty"`
+		Enabled     *bool      `json:"enabled,omitempty"` // to be read by people
+		CreatedAt   *time.Time `json:"createdAt,omitempty"`
 	}
 
 	endRecord struct {

@@ -9,29 +9,39 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim/template"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/store"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 // Deps is what a Service stands on.
 type Deps struct {
 	Store     store.Store
 	Directory *directory.Service
+	Webhooks  *webhook.Service
 	Now       func() time.Time
 	// Pause lets others write between two transactions of an import that took d.
 	Pause func(ctx context.Context, d time.Duration)
 }
 
 // Service exports and imports projects. It is safe for concurrent use.
-type Service struct{ d Deps }
+type Service struct {
+	d        Deps
+	compiler *template.Compiler
+}
 
 // New returns a Service. All members of d are needed.
 func New(d Deps) (*Service, error) {
-	if d.Store == nil || d.Directory == nil || d.Now == nil || d.Pause == nil {
+	if d.Store == nil || d.Directory == nil || d.Webhooks == nil || d.Now == nil || d.Pause == nil {
 		return nil, errors.New("transfer: a dependency is missing")
 	}
-	return &Service{d}, nil
+	compiler, err := template.NewCompiler()
+	if err != nil {
+		return nil, err
+	}
+	return &Service{d, compiler}, nil
 }
 
 // Target is the project that an import goes into.
@@ -58,7 +68,8 @@ var errChanged = errors.New("the file isn't as it was when it was checked, or th
 // Apply makes the project what a file says that Check has found nothing wrong with, and
 // returns what has become of its lines. changes is how many lines Check has said will
 // change something: of very many users that change, verifiers are told together. When it
-// ends early, by an error or a crash, it can be repeated.
+// ends early, by an error or a crash, it can be repeated. The report holds the secrets of
+// webhooks that were added, also with an error: nobody learns them again.
 func (s *Service) Apply(ctx context.Context, t Target, from io.Reader, changes Report, progress func(lines int)) (Report, error) {
 	t.New = false
 	r := s.reading(ctx, t, progress)

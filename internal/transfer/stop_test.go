@@ -10,9 +10,11 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/store"
 	"github.com/latchkey-dev/latchkey/internal/transfer"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 var errStopped = errors.New("the power is gone")
@@ -37,6 +39,11 @@ func (s *stopping) Lives() directory.LifeStore     { return stoppingLives{s.Stor
 func (s *stopping) Batches() directory.BatchStore  { return stoppingBatches{s.Store.Batches(), s} }
 func (s *stopping) Tenants() directory.TenantStore { return stoppingTenants{s.Store.Tenants(), s} }
 func (s *stopping) Roles() directory.RoleStore     { return stoppingRoles{s.Store.Roles(), s} }
+func (s *stopping) AccessKeys() directory.AccessKeyStore {
+	return stoppingAccessKeys{s.Store.AccessKeys(), s}
+}
+func (s *stopping) Documents() document.Store { return stoppingDocuments{s.Store.Documents(), s} }
+func (s *stopping) Webhooks() webhook.Store   { return stoppingWebhooks{s.Store.Webhooks(), s} }
 func (s *stopping) Permissions() directory.PermissionStore {
 	return stoppingPermissions{s.Store.Permissions(), s}
 }
@@ -60,6 +67,18 @@ type (
 	}
 	stoppingRoles struct {
 		directory.RoleStore
+		s *stopping
+	}
+	stoppingAccessKeys struct {
+		directory.AccessKeyStore
+		s *stopping
+	}
+	stoppingDocuments struct {
+		document.Store
+		s *stopping
+	}
+	stoppingWebhooks struct {
+		webhook.Store
 		s *stopping
 	}
 	stoppingPermissions struct {
@@ -120,6 +139,27 @@ func (x stoppingPermissions) Insert(ctx context.Context, p directory.Permission,
 	return x.PermissionStore.Insert(ctx, p, e)
 }
 
+func (x stoppingAccessKeys) Insert(ctx context.Context, k directory.AccessKey, e audit.Event) error {
+	if err := x.s.step(); err != nil {
+		return err
+	}
+	return x.AccessKeyStore.Insert(ctx, k, e)
+}
+
+func (x stoppingDocuments) Change(ctx context.Context, p id.Project, k document.Kind, step func(document.State) (document.Step, error)) (document.State, error) {
+	if err := x.s.step(); err != nil {
+		return document.State{}, err
+	}
+	return x.Store.Change(ctx, p, k, step)
+}
+
+func (x stoppingWebhooks) Insert(ctx context.Context, h webhook.Hook, most int, e audit.Event) (webhook.Hook, error) {
+	if err := x.s.step(); err != nil {
+		return webhook.Hook{}, err
+	}
+	return x.Store.Insert(ctx, h, most, e)
+}
+
 // An import that stops after any of its steps and is repeated gives the same as one that
 // nothing has disturbed, and no user's creation is told twice.
 func TestStoppedAfterEachStep(t *testing.T) {
@@ -170,7 +210,7 @@ func TestStoppedAfterEachStep(t *testing.T) {
 			break
 		}
 	}
-	if steps < 15 {
+	if steps < 24 {
 		t.Errorf("there were only %d steps", steps)
 	}
 }

@@ -41,7 +41,8 @@ func TestThereAndBack(t *testing.T) {
 	from.full()
 	file := from.export()
 	done := to.imported(file)
-	if done.Outcome[transfer.User].Added != 2 || done.Outcome[transfer.Role].Added != 3 || done.Outcome[transfer.Tenant].Added != 2 {
+	if done.Outcome[transfer.User].Added != 2 || done.Outcome[transfer.Role].Added != 3 || done.Outcome[transfer.Tenant].Added != 2 ||
+		done.Outcome[transfer.AccessKey].Added != 2 || done.Outcome[transfer.Template].Added != 2 || done.Outcome[transfer.Webhook].Added != 1 {
 		t.Errorf("added %v", done.Outcome)
 	}
 	if got := to.export(); got != file {
@@ -107,6 +108,8 @@ func TestWhatIsLeftOutStays(t *testing.T) {
 	before := w.export()
 	for _, line := range []string{
 		`{"kind":"project"}`, `{"kind":"permission","name":"orders:read"}`, fmt.Sprintf(`{"kind":"role","id":%q}`, numbered[id.Role](20)),
+		fmt.Sprintf(`{"kind":"accessKey","id":%q}`, numbered[id.AccessKey](40)), fmt.Sprintf(`{"kind":"webhook","id":%q}`, numbered[id.Webhook](50)),
+		`{"kind":"template","of":"user"}`, `{"kind":"template","of":"signIn"}`,
 		fmt.Sprintf(`{"kind":"tenant","id":%q}`, numbered[id.Tenant](10)), fmt.Sprintf(`{"kind":"user","id":%q}`, numbered[id.User](30)),
 	} {
 		if r := w.imported(line); r.Changes() != 0 || w.export() != before {
@@ -124,10 +127,11 @@ func TestWhatIsLeftOutStays(t *testing.T) {
 func TestDisablingByFileEndsSessions(t *testing.T) {
 	w := newWorld(t)
 	w.full()
+	before := w.entries()
 	w.imported(fmt.Sprintf(`{"kind":"user","id":%q,"status":"disabled"}`, numbered[id.User](30)))
 	u, err := w.d.User(t.Context(), w.p, numbered[id.User](30))
 	w.must(err)
-	if u.Status != directory.Disabled || u.Epoch != 1 || w.entries() != 1 {
+	if u.Status != directory.Disabled || u.Epoch != 1 || w.entries() != before+2 { // the user, and the access key that is theirs
 		t.Errorf("%+v, %d entries", u, w.entries())
 	}
 	w.imported(fmt.Sprintf(`{"kind":"tenant","id":%q,"status":"disabled"}`, numbered[id.Tenant](10)))

@@ -24,7 +24,7 @@ type pending struct {
 }
 
 func (r *reading) userLine(n int, record userRecord) error {
-	g, err := r.known.grants(r.ctx, record, func(pointer, code, detail string) { r.report.problem(n, pointer, code, detail) })
+	g, err := r.granted(n, record.Roles, record.Tenants)
 	if err != nil {
 		return err
 	}
@@ -46,6 +46,10 @@ func (r *reading) userLine(n int, record userRecord) error {
 		return r.flush()
 	}
 	return nil
+}
+
+func (r *reading) granted(n int, roles *[]string, tenants *[]memberRecord) (granted, error) {
+	return r.known.grants(r.ctx, roles, tenants, func(pointer, code, detail string) { r.report.problem(n, pointer, code, detail) })
 }
 
 // Derived is the id of a user whom a line of a file names by login id alone and whom the

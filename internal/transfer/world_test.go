@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,11 +13,14 @@ import (
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/policy"
+	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/store"
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
 	"github.com/latchkey-dev/latchkey/internal/transfer"
+	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
 var (
@@ -31,7 +35,10 @@ type world struct {
 	now   time.Time
 	store store.Store
 	d     *directory.Service
+	hooks *webhook.Service
 	p     id.Project
+
+	enabled bool // whether the webhook of full is
 }
 
 func newWorld(t testing.TB) *world { return worldOn(t, nil) }
@@ -53,7 +60,11 @@ func worldOn(t testing.TB, between func(store.Store) store.Store) *world {
 		Now: func() time.Time { return w.now },
 	})
 	w.must(err)
-	w.Service, err = transfer.New(transfer.Deps{Store: w.store, Directory: w.d, Now: func() time.Time { return w.now }, Pause: func(context.Context, time.Duration) {}})
+	master, err := secret.ParseRing(secret.New(strings.Repeat("1b", 32)))
+	w.must(err)
+	w.hooks, err = webhook.New(webhook.Deps{Store: w.store.Webhooks(), Master: master, Now: func() time.Time { return w.now }})
+	w.must(err)
+	w.Service, err = transfer.New(transfer.Deps{Store: w.store, Directory: w.d, Webhooks: w.hooks, Now: func() time.Time { return w.now }, Pause: func(context.Context, time.Duration) {}})
 	w.must(err)
 	return w
 }
@@ -106,7 +117,44 @@ func (w *world) full() {
 		u.Project, u.CreatedAt = w.p, start
 		w.must(w.store.Users().Insert(ctx, u, e(audit.UserCreated)))
 	}
+	w.machines()
 }
+
+// machines fills the project with access keys, templates and a webhook.
+func (w *world) machines() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	acme, admin, own := numbered[id.Tenant](10), numbered[id.Role](20), numbered[id.Role](22)
+	for _, k := range []directory.AccessKey{
+		{ID: numbered[id.AccessKey](40), Name: "nightly <import>", Description: "of the shop", Status: directory.Enabled, User: numbered[id.User](30),
+			Claims: json.RawMessage(`{"team":"data"}`), Attributes: json.RawMessage(`{"cost":7}`), Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			Grants: directory.Grants{Roles: []id.Role{admin}, Memberships: []directory.Membership{{Tenant: acme, Roles: []id.Role{own}}}}, Digest: digest(40)},
+		{ID: numbered[id.AccessKey](41), Name: "expired", Status: directory.Disabled, ExpiresAt: start.Add(-time.Hour), Digest: digest(41)},
+	} {
+		k.Project, k.CreatedAt = w.p, start
+		w.must(w.store.AccessKeys().Insert(ctx, k, audit.New(w.p, w.now, audit.AccessKeyCreated, origin)))
+	}
+	for i, k := range []document.Kind{document.User, document.User, document.User, document.SignIn} {
+		percent := []int{100, 100, 20, 30}[i]
+		doc := fmt.Sprintf(`{"claims": {"v": %d}}`, i)
+		if k == document.SignIn {
+			doc = `{"actions":[{"name":"deny","when":"user.name == '<x>'","deny":{"code":"no"}}]}`
+		}
+		_, err := w.store.Documents().Change(ctx, w.p, k, func(before document.State) (document.Step, error) {
+			v := document.Version{N: before.Last + 1, Document: json.RawMessage(doc), Comment: fmt.Sprint("the ", i), CreatedAt: start}
+			return document.Step{State: before.Saved(percent), Save: &v, Event: audit.New(w.p, w.now, audit.TemplateSaved, origin)}, nil
+		})
+		w.must(err)
+	}
+	_, err := w.store.Webhooks().Insert(ctx, webhook.Hook{
+		ID: numbered[id.Webhook](50), Project: w.p, URL: "https://hooks.example.com/a?b=<c>", Description: "the desk", Types: []string{"user.*"},
+		Enabled: w.enabled, Sealed: []byte("sealed"), CreatedAt: start, UpdatedAt: start,
+	}, webhook.MaxPerProject, audit.New(w.p, w.now, audit.WebhookCreated, origin))
+	w.must(err)
+}
+
+// digest is that of the secret with a number.
+func digest(n byte) secret.Digest { return secret.New(fmt.Sprint("secret ", n)).Digest() }
 
 func (w *world) export() string {
 	w.t.Helper()
