@@ -145,8 +145,9 @@ func TestSearchIsQuick(t *testing.T) {
 		}
 		median, worst := percentile(times, 50), percentile(times, 99)
 		t.Logf("%-26s %3d found, %v, p99 %v", name, found, median, worst)
-		// By the processor, which others who are at work here don't slow down.
-		if each := (cpu() - began) / 40; each > 20*time.Millisecond {
+		// By the processor, which others who are at work here don't slow down; and at
+		// the size that is promised only: what machine runs the short mode isn't known.
+		if each := (cpu() - began) / 40; long() && each > 20*time.Millisecond {
 			t.Errorf("%s: a search takes %v of processor time", name, each)
 		}
 	}
@@ -181,7 +182,7 @@ func TestTenantsAreFoundQuickly(t *testing.T) {
 			found = len(page)
 		}
 		t.Logf("%-15q %3d found, %v, p99 %v", text, found, percentile(times, 50), percentile(times, 99))
-		if each := (cpu() - began) / 40; each > 20*time.Millisecond {
+		if each := (cpu() - began) / 40; long() && each > 20*time.Millisecond {
 			t.Errorf("%q: a list takes %v of processor time", text, each)
 		}
 	}
@@ -247,7 +248,7 @@ func TestBroadChangesAreBrief(t *testing.T) {
 		if rows > 20 {
 			t.Errorf("%s wrote %d rows", change.what, rows)
 		}
-		if took > time.Second {
+		if long() && took > time.Second {
 			t.Errorf("%s took %v", change.what, took)
 		}
 	}
@@ -286,7 +287,7 @@ func (s *Store) sweepBesideRefreshes(t *testing.T, c *company, n int) {
 	}
 	t.Logf("%d times something was taken back in %v; %d refreshes meanwhile: median %v, p99 %v, worst %v",
 		total, took, len(waits), percentile(waits, 50), percentile(waits, 99), percentile(waits, 100))
-	if median := percentile(waits, 50); median > 50*time.Millisecond {
+	if median := percentile(waits, 50); long() && median > 50*time.Millisecond {
 		t.Errorf("half of the refreshes took longer than %v", median)
 	}
 }

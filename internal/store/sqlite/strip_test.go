@@ -47,10 +47,10 @@ func TestStrippingLetsRefreshesPass(t *testing.T) {
 	if after := s.naming(t, "doc.read"); before != n || after != 0 {
 		t.Errorf("%d roles had it, and %d have it still", before, after)
 	}
-	if median := percentile(steps, 50); !slow && median > 25*time.Millisecond {
+	if median := percentile(steps, 50); long() && median > 25*time.Millisecond {
 		t.Errorf("half of the steps needed more than %v of CPU", median)
 	}
-	if median := percentile(waits, 50); !slow && median > 50*time.Millisecond {
+	if median := percentile(waits, 50); long() && median > 50*time.Millisecond {
 		t.Errorf("half of the refreshes took longer than %v", median)
 	}
 }
