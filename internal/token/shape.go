@@ -68,7 +68,7 @@ func (c compiled) shape(a directory.Authorization, tenant id.Tenant, input func(
 
 // shorter is the shape for tokens that would be too long: without what a template has
 // added; if that is gone, with the current tenant as the only one; then without any
-// tenant. What is left of the tenants never depends on how many there are, so the tokens
+// tenant; then without any grant. What is left of the tenants never depends on how many there are, so the tokens
 // of a user who is in very many of them stay good for the one that is in use. It is false
 // when nothing can be left out.
 func (s shape) shorter(current id.Tenant) (shape, bool) {
@@ -85,6 +85,10 @@ func (s shape) shorter(current id.Tenant) (shape, bool) {
 	case len(s.authorization.Tenants) == 1:
 		s.authorization.Tenants = nil
 		s.leftOut = "What is granted in tenants made the token too long, so it was left out."
+		return s, true
+	case s.authorization.Roles != nil || s.authorization.Permissions != nil:
+		s.authorization.Roles, s.authorization.Permissions = nil, nil
+		s.leftOut = "What is granted made the token too long, so all of it was left out."
 		return s, true
 	}
 	return s, false

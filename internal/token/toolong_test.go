@@ -47,6 +47,21 @@ func TestGrantsThatMakeTokensTooLong(t *testing.T) {
 			if told := w.told(t, audit.GrantsLeftOut); len(told) != 1 || told[0].Session != set.Row.ID || told[0].Data["reason"] == "" {
 				t.Errorf("told %+v", told)
 			}
+			// So does one whose roles in the project alone are too much.
+			var project []id.Role
+			for i := range directory.MaxRoles {
+				var own []string
+				for k := range 8 {
+					own = append(own, fmt.Sprint(long[:50], i, "-", k))
+				}
+				project = append(project, w.newRole(t, id.Tenant{}, fmt.Sprint("role ", i), own...))
+			}
+			w.grant(t, directory.Grants{Roles: project})
+			set = w.refresh(t, w.Service, set.Refresh)
+			if got := says(t, set.Session); len(got.Roles)+len(got.Permissions)+len(got.Tenants) != 0 {
+				t.Errorf("the token shows %d roles", len(got.Roles))
+			}
+			w.grant(t, grants)
 			// A user with so much signs in, too.
 			if got := says(t, w.signIn(t).Session); len(got.Tenants) != 0 {
 				t.Errorf("a session without tenant has %d tenants", len(got.Tenants))
