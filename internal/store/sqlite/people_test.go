@@ -81,7 +81,7 @@ func must(t testing.TB, err error) {
 func howMany(promised int) int {
 	switch {
 	case slow:
-		return promised / 100
+		return promised / 1000
 	case long():
 		return promised
 	}

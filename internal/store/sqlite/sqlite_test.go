@@ -1,7 +1,10 @@
 package sqlite
 
 import (
+	"context"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,10 +15,38 @@ import (
 func fresh(t testing.TB, o Options) (*Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "latchkey.db")
-	if _, _, err := Migrate(t.Context(), path, nil); err != nil {
+	blank(t, path)
+	return open(t, path, o), path
+}
+
+// blankFile is a database without anything in it but the schema. It is made once:
+// migrating takes SQLite a good part of a second under the race detector.
+var blankFile = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "latchkey")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "latchkey.db")
+	if _, _, err := Migrate(context.Background(), path, nil); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// blank makes a database at path, unless there is one.
+func blank(t testing.TB, path string) {
+	t.Helper()
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	file, err := blankFile()
+	if err == nil {
+		err = os.WriteFile(path, file, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, path, o), path
 }
 
 func open(t testing.TB, path string, o Options) *Store {
@@ -42,9 +73,7 @@ func TestContract(t *testing.T) {
 func TestDurable(t *testing.T) {
 	storetest.RunDurable(t, func(t *testing.T, dir string, now func() time.Time) storetest.Store {
 		path := filepath.Join(dir, "latchkey.db")
-		if _, _, err := Migrate(t.Context(), path, nil); err != nil {
-			t.Fatal(err)
-		}
+		blank(t, path)
 		return open(t, path, Options{Now: now})
 	})
 }
