@@ -146,19 +146,19 @@ func TestVerifiedMemory(t *testing.T) {
 		"small": {"drn": nil, "amr": nil, "rexp": nil, "tenants": nil, "roles": nil, "permissions": nil}, "usual": nil, "roles": {"roles": list(200)}, "tenants": {"tenants": tenants},
 		"custom": {"a": list(40), "b": strings.Repeat("x", 3000), "c": 1, "d": 2, "e": 3, "f": 4}, "escapes": {"x": strings.Repeat("\"", 2000), "sub": strings.Repeat("\"", 1000)},
 	} {
-		const n = 100
+		const n = 600
 		tokens := make([]string, n)
 		for i := range tokens {
-			tokens[i] = s.sign(t, s.header(), payload(t, changes)+strings.Repeat(" ", i))
+			tokens[i] = s.sign(t, s.header(), payload(t, changes)+strings.Repeat(" ", i%100)+strings.Repeat("\t", i/100))
 		}
 		// What tests before this one have left behind may go at any moment and spoil a
-		// measurement, but not several.
+		// measurement, but not several; and many entries outweigh it.
 		for attempt := 1; ; attempt++ {
 			st, taken := measure(t, s, tokens)
 			if st.Entries >= n*9/10 && taken <= st.Bytes*11/10 && taken >= st.Bytes/3 {
 				break
 			}
-			if attempt == 5 {
+			if attempt == 8 {
 				t.Errorf("%s: %d entries count as %d bytes, and take %d", what, st.Entries, st.Bytes, taken)
 				break
 			}
@@ -169,7 +169,7 @@ func TestVerifiedMemory(t *testing.T) {
 // measure returns what a cache of some tokens counts, and the memory that it takes.
 func measure(t *testing.T, s *tokenSigner, tokens []string) (CacheStatus, int64) {
 	t.Helper()
-	v := newTestVerifier(t, s.keySet(t), func(c *VerifierConfig) { c.CacheBytes = 4 << 20 })
+	v := newTestVerifier(t, s.keySet(t), func(c *VerifierConfig) { c.CacheBytes = 32 << 20 })
 	before := heap()
 	for _, token := range tokens {
 		if _, err := v.Verify(t.Context(), token); err != nil {
