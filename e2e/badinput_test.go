@@ -99,7 +99,7 @@ func badValues(in tenancy) []bad {
 	return []bad{
 		{"over the range", settings(`{"reuseWindow":"121s"}`), 422, outside, "/reuseWindow range"},
 		{"under the range", settings(`{"sessionTokenTTL":"59s"}`), 422, outside, "/sessionTokenTTL range"},
-		{"several", settings(`{"sessionTokenTTL":"25h","absoluteTimeout":"3y","refreshRateLimit":0}`), 400, invalid, "/absoluteTimeout format"},
+		{"several", settings(`{"sessionTokenTTL":"25h","absoluteTimeout":"3y","refreshRateLimit":0}`), 400, invalid, "/absoluteTimeout format,/sessionTokenTTL range,/refreshRateLimit range"},
 		{"all out of range", settings(`{"sessionTokenTTL":"25h","refreshRateLimit":0}`), 422, outside, "/sessionTokenTTL range,/refreshRateLimit range"},
 		{"no such choice", settings(`{"signingAlgorithm":"none"}`), 422, outside, "/signingAlgorithm range"},
 		{"contradiction", settings(`{"idleTimeout":"10m","sessionTokenTTL":"20m"}`), 422, latchkey.CodeContradiction,
