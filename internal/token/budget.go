@@ -112,3 +112,21 @@ func (p *project) bears(c compiled, b bearer, whose string, now time.Time) error
 	}
 	return claim.Fit("session token of "+whose, size, limit, p.payload(b, m, shape))
 }
+
+// Fits returns a check of whether the tokens of a row would fit, for changes of claims.
+func (s *Service) Fits(ctx context.Context, p id.Project) (func(session.Row) error, error) {
+	current, err := s.current(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return func(row session.Row) error {
+		b, err := s.bearer(ctx, current, row, true)
+		if fault.KindOf(err) == fault.SessionRevoked {
+			b, err = bearer{row: row, policy: current.policy}, nil // whose user is gone: the store says so
+		}
+		if err == nil {
+			_, err = current.mint(b, moment{rule: session.Replay, at: session.Instant(s.d.Now()), held: row.Newest})
+		}
+		return err
+	}, nil
+}
