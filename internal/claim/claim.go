@@ -62,7 +62,7 @@ func parse(raw json.RawMessage, pointer string, secure bool) (json.RawMessage, e
 	if err != nil {
 		return nil, err
 	}
-	return canonical(members, pointer, secure)
+	return canonical(members, members, pointer, secure)
 }
 
 func object(raw json.RawMessage, pointer string) (map[string]json.RawMessage, error) {
@@ -77,7 +77,8 @@ func object(raw json.RawMessage, pointer string) (map[string]json.RawMessage, er
 	return members, nil
 }
 
-func canonical(members map[string]json.RawMessage, pointer string, secure bool) (json.RawMessage, error) {
+// canonical checks members, of which fresh are those that a caller sets, and writes them.
+func canonical(members, fresh map[string]json.RawMessage, pointer string, secure bool) (json.RawMessage, error) {
 	if len(members) == 0 {
 		return nil, nil
 	}
@@ -98,7 +99,8 @@ func canonical(members map[string]json.RawMessage, pointer string, secure bool) 
 		if err := json.Compact(&out, members[name]); err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "The claims can't be read.")
 		}
-		c.claim(name, out.Bytes()[start:])
+		_, isFresh := fresh[name]
+		c.claim(name, out.Bytes()[start:], isFresh)
 	}
 	if len(c.fields) > 0 {
 		return nil, fault.New(c.kind, "Some custom claims are refused.").WithFields(c.fields...)
@@ -112,20 +114,26 @@ type checker struct {
 	secure  bool
 	kind    fault.Kind
 	fields  []fault.Field
+	numbers int // of the fields, those that tell of a number
 }
 
 func (c *checker) refuse(kind fault.Kind, name, code, detail string) {
 	if len(c.fields) == 0 {
 		c.kind = kind
 	}
-	at := c.pointer
-	if name != "" {
-		at += "/" + escapeName(name[:min(len(name), MaxName)])
-	}
-	c.fields = append(c.fields, fault.Field{Pointer: at, Code: code, Detail: detail})
+	c.fields = append(c.fields, fault.Field{Pointer: c.at(name), Code: code, Detail: detail})
 }
 
-func (c *checker) claim(name string, value []byte) {
+func (c *checker) at(name string) string {
+	if name == "" {
+		return c.pointer
+	}
+	return c.pointer + "/" + escapeName(clipped(name))
+}
+
+// claim checks one. Numbers only of what is fresh: a stored one must not keep anybody from
+// changing something else.
+func (c *checker) claim(name string, value []byte, fresh bool) {
 	switch n := utf8.RuneCountInString(name); {
 	case c.secure && Reserved(name):
 		c.refuse(fault.ReservedClaim, name, "reserved", "This name is reserved for the server's own claims.")
@@ -136,6 +144,12 @@ func (c *checker) claim(name string, value []byte) {
 	}
 	if n := utf8.RuneCount(value); n > MaxValue {
 		c.refuse(fault.ClaimsTooLarge, name, "size", fmt.Sprintf("A value has at most %d characters once encoded, this one has %d.", MaxValue, n))
+	}
+	if fresh && c.numbers < maxNumbers {
+		found := Numbers(value, c.at(name))
+		found = found[:min(len(found), maxNumbers-c.numbers)]
+		c.numbers += len(found)
+		c.fields = append(c.fields, found...) // of the kind Invalid, as c.kind is from the beginning
 	}
 }
 
@@ -159,7 +173,7 @@ func Merge(base, patch json.RawMessage, pointer string, secure bool) (json.RawMe
 			merged[name] = value
 		}
 	}
-	return canonical(merged, pointer, secure)
+	return canonical(merged, changes, pointer, secure)
 }
 
 // Part is the size of one claim in a token.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/latchkey-dev/latchkey/internal/claim"
 )
 
 // Limits of the attributes of a user or tenant.
@@ -48,6 +50,7 @@ func mergeAttributes(base, patch json.RawMessage, pointer string, bad *problems)
 	if len(out) > MaxAttributesSize {
 		bad.add(pointer, "size", "At most %d bytes once encoded; these would take %d.", MaxAttributesSize, len(out))
 	}
+	*bad = append(*bad, claim.Numbers(out, pointer)...) // a template, and clients, would fail at them
 	return out
 }
 
@@ -103,25 +106,7 @@ func checkAttributes(members map[string]any, pointer string, bad *problems) {
 		if name == "" || utf8.RuneCountInString(name) > maxWord || strings.ContainsFunc(name, unicode.IsControl) {
 			bad.add(pointer+step(name), "format", "The name of an attribute is 1 to %d characters without control characters.", maxWord)
 		}
-		if unreadable(members[name]) {
-			bad.add(pointer+step(name), "range", "Most programs can't read a number of this size.")
-		}
 	}
-}
-
-// unreadable reports whether v holds a number beyond those of IEEE 754 (RFC 8259, 6): a
-// template, and clients, would fail at it.
-func unreadable(v any) bool {
-	switch v := v.(type) {
-	case json.Number:
-		_, err := v.Float64()
-		return err != nil
-	case map[string]any:
-		return slices.ContainsFunc(slices.Collect(maps.Values(v)), unreadable)
-	case []any:
-		return slices.ContainsFunc(v, unreadable)
-	}
-	return false
 }
 
 func encode(members map[string]any) (json.RawMessage, error) {

@@ -82,7 +82,9 @@ func TestAttributesAreRefused(t *testing.T) {
 		"a long name":         {`{"` + strings.Repeat("ä", 61) + `":1,"a00":null}`, "/attributes/" + strings.Repeat("ä", 60)},
 		"a control character": {`{"a\u0000":1,"a00":null}`, "/attributes/a\x00"},
 		"escaped":             {`{"a/b~\n":1,"a00":null}`, "/attributes/a~1b~0\n"},
-		"a huge number":       {`{"a00":{"b":[-1e400]}}`, "/attributes/a00"},
+		"a huge number":       {`{"a00":{"b":[-1e400]}}`, "/attributes/a00/b/0"},
+		"huge numbers":        {`{"a00":{"z":[1,1e400],"b":1e309},"a01":1e400,"a02":1e-400}`, "/attributes/a00/b /attributes/a00/z/1 /attributes/a01"},
+		"many digits":         {`{"a00":` + strings.Repeat("9", 309) + `}`, "/attributes/a00"},
 		"two":                 {`{"\u0001":1,"\u0002":1,"a00":null,"a01":null}`, "/attributes/\x01 /attributes/\x02"},
 	} {
 		_, err := w.ChangeUser(t.Context(), w.project, u.ID, directory.UserChange{Attributes: json.RawMessage(c.patch)}, operator)

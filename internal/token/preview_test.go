@@ -310,6 +310,7 @@ func TestPreviewRefuses(t *testing.T) {
 		"unknown session": {token.Preview{Session: id.NewSession(w.clock.Now())}, fault.NotFound, ""},
 		"unknown project": {token.Preview{Project: id.NewProject(w.clock.Now())}, fault.NotFound, ""},
 		"attributes":      {sample(latchkey.TemplateSample{User: &latchkey.SampleHolder{Attributes: json.RawMessage(`[1]`)}}), fault.Invalid, "/sample/user/attributes"},
+		"numbers":         {sample(latchkey.TemplateSample{User: &latchkey.SampleHolder{Attributes: json.RawMessage(`{"a":[1e400],"b":-1e309,"c":1e308}`)}}), fault.Invalid, "/sample/user/attributes/a/0 /sample/user/attributes/b"},
 		"tenants":         {sample(latchkey.TemplateSample{User: &latchkey.SampleHolder{Tenants: []latchkey.SampleTenant{{Tenant: "x"}}}}), fault.Invalid, "/sample/user/tenants/0/tenant"},
 		"tenant":          {sample(latchkey.TemplateSample{User: &latchkey.SampleHolder{}, Tenant: id.NewTenant(w.clock.Now()).String()}), fault.Invalid, "/sample/tenant"},
 		"claims":          {sample(latchkey.TemplateSample{Session: &latchkey.SampleSession{Claims: json.RawMessage(`{"sub":1}`), NSec: json.RawMessage(`3`)}}), fault.Invalid, "/sample/session/claims/sub /sample/session/nsec"},

@@ -49,6 +49,7 @@ func (s *sampler) attributes(raw json.RawMessage, pointer string) json.RawMessag
 		s.refuse(pointer, "type", "An object is wanted.")
 		return nil
 	}
+	s.bad = append(s.bad, claim.Numbers(raw, "/sample"+pointer)...)
 	out, err := json.Marshal(members)
 	if err != nil {
 		s.refuse(pointer, "format", "The object can't be read.")

@@ -88,7 +88,7 @@ func TestActionProblemsAreToldAllAtOnce(t *testing.T) {
 	doc := `{"actions":[
 		{"when":"true","claims":{"sub":1}},
 		{"name":"a","claims":[],"lifetime":"1m","idle":"soon","require":"mfe","when":"user.name","extra":1},
-		{"name":"a","deny":{"code":"","message":"","why":1},"claims":{"x":"{{ usr.name }}"}},
+		{"name":"a","deny":{"code":"","message":"","why":1},"claims":{"x":"{{ usr.name }}","n":1e400}},
 		{"name":"b"}, 7,
 		{"name":"c","deny":{"message":"m"}},
 		{"name":"d e","when":3,"deny":"no"},
@@ -105,7 +105,7 @@ func TestActionProblemsAreToldAllAtOnce(t *testing.T) {
 	}
 	want := []string{"/actions/0/claims/sub reserved", "/actions/0/name required",
 		"/actions/1/claims type", "/actions/1/lifetime range", "/actions/1/idle format", "/actions/1/require range", "/actions/1/when type", "/actions/1/extra unknown",
-		"/actions/2/name duplicate", "/actions/2/deny/code format", "/actions/2/deny/message size", "/actions/2/deny/why unknown", "/actions/2/claims/x format", "/actions/2 contradiction",
+		"/actions/2/name duplicate", "/actions/2/deny/code format", "/actions/2/deny/message size", "/actions/2/deny/why unknown", "/actions/2/claims/x format", "/actions/2/claims/n range", "/actions/2 contradiction",
 		"/actions/3 required", "/actions/4 type", "/actions/5/deny/code required", "/actions/6/name format", "/actions/6/when type", "/actions/6/deny type",
 		"/actions/7/when unknown", "/actions/7/lifetime range", "/actions/8/when format", "/more unknown"}
 	if !slices.Equal(got, want) {

@@ -50,7 +50,7 @@ func input() Input {
 
 func TestEvaluate(t *testing.T) {
 	for name, c := range map[string]struct{ value, want string }{
-		"literals":          {`{"b":[1,2.50,"x",true,null],"a":{"n":1e400}}`, `{"a":{"n":1e400},"b":[1,2.50,"x",true]}`},
+		"literals":          {`{"b":[1,2.50,"x",true,null],"a":{"n":1e308,"z":-0,"s":1E-400}}`, `{"a":{"n":1e308,"s":1E-400,"z":-0},"b":[1,2.50,"x",true]}`},
 		"type kept":         {`"{{ tenant.attributes.seats }}"`, `25`},
 		"fraction":          {`"{{ tenant.attributes.share }}"`, `0.5`},
 		"large int":         {`"{{ user.attributes.badge }}"`, `9007199254740993`},
@@ -177,6 +177,14 @@ func TestFailuresAreLeftOut(t *testing.T) {
 		"zero":            {`"{{ 1 / (tenant.attributes.seats - 25) }}"`, "/claims/c"},
 		"overflow":        {`"{{ 9223372036854775807 + tenant.attributes.seats }}"`, "/claims/c"},
 		"infinite":        {`"{{ 1.0 / (tenant.attributes.share - 0.5) }}"`, "/claims/c"},
+		"infinite here":   {`"{{ 1e308 * 10.0 }}"`, "/claims/c"},
+		"infinite below":  {`{"x":["{{ [1.0, -1e308 * 10.0] }}"]}`, "/claims/c/x/0"},
+		"infinite inside": {`"{{ {'a': [1e308 * 10.0]} }}"`, "/claims/c"},
+		"not a number":    {`"{{ (tenant.attributes.share - 0.5) / (tenant.attributes.share - 0.5) }}"`, "/claims/c"},
+		"infinite words":  {`"{{ double('Infinity') }}"`, "/claims/c"},
+		"nan words":       {`"{{ [double('NaN')] }}"`, "/claims/c"},
+		"in a text":       {`"at most {{ 1e308 * 10.0 }}"`, "/claims/c"},
+		"beyond doubles":  {`"{{ double('1e400') }}"`, "/claims/c"},
 		"index":           {`"{{ user.roles[7] }}"`, "/claims/c"},
 		"conversion":      {`"{{ int(user.name) }}"`, "/claims/c"},
 		"type itself":     {`"{{ type(user.name) }}"`, "/claims/c"},
@@ -209,7 +217,8 @@ func TestProblemsAreToldAllAtOnce(t *testing.T) {
 	doc := `{"claims":{"sub":1,"SUB":2,"roles":"{{ user.roles }}","ok":1,"Plan":1,"plan":2,"":1,"` + strings.Repeat("n", 61) + `":1,
 		"typo":"{{ tennant.name }}","member":"{{ user.nmae }}","device":"{{ session.device.nam }}","open":"{{ user.name","empty":"{{ }}","syntax":"x {{ 1 + }}",
 		"types":"{{ 1 + 'a' }}","no":"{{ now() }}","zone":"{{ timestamp(0).getHours('Europe/Berlin') }}","key":"{{ key.name }}",
-		"long":"` + strings.Repeat("x", 600) + `","a/b~c":"{{ nope }}","twice":{"x":1,"x":2},"regex":"{{ user.name.matches('(') }}"},
+		"long":"` + strings.Repeat("x", 600) + `","a/b~c":"{{ nope }}","twice":{"x":1,"x":2},"regex":"{{ user.name.matches('(') }}",
+		"huge":[1,{"n":1e400},-1e309],"digits":` + strings.Repeat("9", 309) + `},
 		"emptyClaims":"never","authorization":1,"audience":["",3,"` + strings.Repeat("a", 201) + `"],"subject":"","extra":1,"subject":"x"}`
 	_, err := compiler(t).Template(json.RawMessage(doc), User, "/document")
 	var f *fault.Error
@@ -227,6 +236,7 @@ func TestProblemsAreToldAllAtOnce(t *testing.T) {
 		"/claims/sub reserved", "/claims/SUB reserved", "/claims/roles reserved", "/claims/plan duplicate", "/claims/ format", "/claims/" + strings.Repeat("n", 60) + " format",
 		"/claims/typo format", "/claims/member unknown", "/claims/device unknown", "/claims/open format", "/claims/empty format", "/claims/syntax format",
 		"/claims/types format", "/claims/no format", "/claims/zone format", "/claims/key format", "/claims/long size", "/claims/a~1b~0c format", "/claims/regex format",
+		"/claims/huge/1/n range", "/claims/huge/2 range", "/claims/digits range",
 		"/emptyClaims range", "/authorization range", "/audience/0 format", "/audience/1 type", "/audience/2 format", "/subject type", "/extra unknown"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant\n%q", got, want)

@@ -155,7 +155,7 @@ func (t text) join(s *scope) (joined, why string) {
 		}
 		word, ok := asText(v)
 		if !ok {
-			return "", errType
+			return "", notText(v)
 		}
 		out.WriteString(word)
 		if out.Len() > maxText {
@@ -186,6 +186,14 @@ func asText(v ref.Val) (string, bool) {
 		return string(s), ok
 	}
 	return "", false
+}
+
+// notText says why a value can't be put into a text.
+func notText(v ref.Val) string {
+	if _, number := unwrap(v).(types.Double); number {
+		return errNumber
+	}
+	return errType
 }
 
 // name returns a text that may be a subject, "" when it is empty or failed.

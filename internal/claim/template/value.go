@@ -38,7 +38,9 @@ func (p *parser) value(n node, at string, depth int) value {
 	case boolNode:
 		v.literal = strconv.FormatBool(n.truth)
 	case numberNode:
-		v.literal = n.text
+		if v.literal = n.text; !claim.Finite(n.text) {
+			p.refuse(at, "range", claim.NotFinite)
+		}
 	case stringNode:
 		v.text = p.text(n.text, at)
 	case listNode:
