@@ -51,7 +51,7 @@ type Session struct {
 	AuthTime  int64           // Unix seconds
 	CreatedAt int64           // Unix seconds
 	Claims    json.RawMessage // an object, or nil
-	NSec      json.RawMessage // an object, or nil
+	NSec      json.RawMessage // an object, or nil; no expression sees it: see fill
 	Audience  []string
 	Device    Device
 	Actor     string // who acts as the user; "" for nobody
@@ -74,7 +74,7 @@ var (
 	// ofUser and ofKey are never written to.
 	ofUser = vocabulary{
 		"user": {"id", "loginIds", "name", "email", "phone", "status", "attributes", "roles", "permissions", "tenants"},
-		"session": {"id", "amr", "authTime", "claims", "nsec", "audience", "createdAt", "device", "actor", "stepUp",
+		"session": {"id", "amr", "authTime", "claims", "audience", "createdAt", "device", "actor", "stepUp",
 			"device.name", "device.ip", "device.userAgent"},
 		"tenant": placeMembers, "project": {"id", "name"},
 	}
@@ -181,13 +181,14 @@ func (p *Place) fill(o object) {
 	o.add("permissions", func() any { return list(p.Permissions) })
 }
 
+// fill leaves nsec out: whatever an expression made of it would stand where only the project
+// speaks, in a claim, the audience or the subject, and a client would choose it.
 func (s *Session) fill(o object) {
 	o.add("id", func() any { return s.ID })
 	o.add("amr", func() any { return list(s.AMR) })
 	o.add("authTime", func() any { return s.AuthTime })
 	o.add("createdAt", func() any { return s.CreatedAt })
 	o.add("claims", func() any { return decode(s.Claims) })
-	o.add("nsec", func() any { return decode(s.NSec) })
 	o.add("audience", func() any { return list(s.Audience) })
 	o.add("device", func() any {
 		return map[string]any{"name": s.Device.Name, "ip": s.Device.IP, "userAgent": s.Device.UserAgent}
