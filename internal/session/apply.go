@@ -27,6 +27,10 @@ type Refresh struct {
 	AutoTenant bool
 	Move       *Move // nil: the session stays where it is
 
+	// Acts says that sign-in actions have a say in every change of tenant. So a refresh
+	// that finds that the user has left the session's tenant is ErrLeft.
+	Acts bool
+
 	// Overrides are the settings of the enabled tenants that are stricter than the
 	// project. Those of the user's tenants tighten Request.Policy, wherever the session
 	// is: which ones these are is looked up in the transaction.
@@ -36,8 +40,8 @@ type Refresh struct {
 // Apply runs Decide on a row, settles its tenant, appends the decision to the trace and
 // returns the events to be written with it. It is pure. Stores call it inside the
 // transaction; the row it returns differs from the one given in every case, since the
-// trace does. An error means that the session can't make f.Move: then nothing may be
-// written. It is told to nobody but who presented a token that is good for a refresh.
+// trace does. An error means that the session can't make f.Move, or ErrLeft: then nothing
+// may be written. It is told to nobody but who presented a token that is good for a refresh.
 func Apply(row Row, u Subject, f Refresh, now time.Time) (Row, Verdict, []audit.Event, error) {
 	now = Instant(now)
 	before := row

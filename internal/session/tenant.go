@@ -14,6 +14,8 @@ import (
 // Move is a change of the current tenant, made together with a refresh: whoever may
 // refresh may move, and the tokens of that refresh are of the new tenant already.
 type Move struct {
+	// Tenant is where the session goes. Zero: it is in none from now on, since its user
+	// has left the one where it is. If they haven't, that is fault.Conflict.
 	Tenant id.Tenant
 
 	// ClaimsEpoch is that of the row from which the rest was worked out. If it has
@@ -33,8 +35,16 @@ func (r Row) settled(u Subject, f Refresh, v Verdict, now time.Time) (Row, bool,
 	if f.Move != nil {
 		return r.moved(u, *f.Move, v, f.Request.Policy, now)
 	}
-	if !r.Tenant.IsZero() && !u.Member {
+	if r.left(u) {
+		if f.Acts {
+			return r, false, ErrLeft
+		}
 		r.Tenant, r.TenantEpoch = id.Tenant{}, 0
+		claims := r.Claims
+		if r.Claims, r.Audience = r.Acted.Without(r.Claims, r.Audience); !slices.Equal(r.Claims, claims) {
+			r.ClaimsEpoch++
+		}
+		r.Acted = Acted{}
 	}
 	if r.Tenant.IsZero() && f.AutoTenant {
 		r.Tenant, r.TenantEpoch = u.Sole, u.SoleEpoch
@@ -42,14 +52,20 @@ func (r Row) settled(u Subject, f Refresh, v Verdict, now time.Time) (Row, bool,
 	return r, false, nil
 }
 
+// left reports whether the user has left the tenant where the session is.
+func (r Row) left(u Subject) bool { return !r.Tenant.IsZero() && !u.Member }
+
 func (r Row) moved(u Subject, m Move, v Verdict, p policy.Policy, now time.Time) (Row, bool, error) {
+	leaves := m.Tenant.IsZero()
 	switch {
-	case !u.Open:
+	case leaves && !r.left(u):
+		return r, false, fault.New(fault.Conflict, "The user's tenants have changed in the meantime.")
+	case !leaves && !u.Open:
 		return r, false, NoTenant()
 	case r.ClaimsEpoch != m.ClaimsEpoch:
 		return r, false, fault.New(fault.Conflict, "The claims have changed in the meantime.")
 	}
-	if !v.Made() {
+	if !leaves && !v.Made() {
 		// Refreshes that make no token aren't counted, but each move is told to every
 		// verifier: nobody may go to and fro as often as they like.
 		if wait := r.limit(p, now); wait > 0 {
@@ -71,8 +87,14 @@ func (r Row) moved(u Subject, m Move, v Verdict, p policy.Policy, now time.Time)
 			r.IdleAt = at
 		}
 	}
-	return r, true, nil
+	// That a user has left a tenant was told to verifiers when it happened.
+	return r, !leaves, nil
 }
+
+// ErrLeft is returned by a store for a session whose user has left its tenant, when the
+// project's sign-in actions are to be asked what becomes of it: nothing has happened, and
+// the caller comes back with the Move.
+var ErrLeft = errors.New("the user has left the session's tenant")
 
 // NoTenant is the refusal of a tenant that isn't there, that is disabled, or that the user
 // isn't a member of. It is the same for all three: a user mustn't learn which customers

@@ -175,6 +175,66 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// What sign-in actions have added goes when the user has left the tenant, unless they are
+// to be asked: then nothing happens.
+func TestLeft(t *testing.T) {
+	t.Parallel()
+	acted := func(e session.Row) session.Row {
+		e.Claims, e.Audience = json.RawMessage(`{"badge":1,"plan":"pro"}`), []string{"a", "b"}
+		e.Acted = session.Acted{Claims: []string{"badge"}, Audience: []string{"b"}}
+		return e
+	}
+	for name, given := range map[string][]change{"rotate": nil, "replay": do(after(time.Second)), "read": do(readOnly)} {
+		e := ordinary()
+		for _, c := range append(do(in(oneTenant), left), given...) {
+			c(&e)
+		}
+		row, _, _, err := session.Apply(acted(rowOf(e)), e.Subject, session.Refresh{Request: e.Request}, e.now)
+		if err != nil || !row.Tenant.IsZero() || string(row.Claims) != `{"plan":"pro"}` || !slices.Equal(row.Audience, []string{"a"}) ||
+			len(row.Acted.Claims)+len(row.Acted.Audience) != 0 || row.ClaimsEpoch != 4 {
+			t.Errorf("%s: %+v, %v", name, row.Profile, err)
+		}
+		given := acted(rowOf(e))
+		row, _, events, err := session.Apply(given, e.Subject, session.Refresh{Request: e.Request, Acts: true}, e.now)
+		if !errors.Is(err, session.ErrLeft) || len(events) != 0 || row.State != given.State || row.ClaimsEpoch != 3 || len(row.Trace.Entries) != 0 {
+			t.Errorf("%s, asked: %+v, %v, %v", name, row, events, err)
+		}
+		away := session.Move{ClaimsEpoch: 3, Claims: json.RawMessage(`{"plan":"basic"}`), Acted: session.Acted{Claims: []string{"plan"}}, IdleLimit: time.Hour}
+		row, v, events, err := session.Apply(given, e.Subject, session.Refresh{Request: e.Request, Acts: true, Move: &away}, e.now)
+		if err != nil || v.Moved || !row.Tenant.IsZero() || row.TenantEpoch != 0 || string(row.Claims) != `{"plan":"basic"}` || row.Audience != nil ||
+			row.Acted.Claims[0] != "plan" || row.ClaimsEpoch != 4 || row.IdleLimit != time.Hour {
+			t.Errorf("%s, answered: %+v, %v", name, row, err)
+		}
+		if told := events[len(events)-1]; told.Type != audit.TenantChanged || told.Data["asked"] != false || told.Data["from"] != oneTenant.String() {
+			t.Errorf("%s: told %+v", name, told)
+		}
+		away.ClaimsEpoch++
+		if _, _, _, err = session.Apply(given, e.Subject, session.Refresh{Request: e.Request, Acts: true, Move: &away}, e.now); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("%s, with other claims: %v", name, err)
+		}
+	}
+	// The session of somebody who hasn't left, or who is nowhere, can't leave.
+	away := session.Move{ClaimsEpoch: 3}
+	for name, given := range map[string][]change{"a member": do(in(oneTenant)), "nowhere": nil, "nowhere, and open": do(subject(func(u *session.Subject) { u.Open = true }))} {
+		e := ordinary()
+		for _, c := range given {
+			c(&e)
+		}
+		row, _, _, err := session.Apply(rowOf(e), e.Subject, session.Refresh{Request: e.Request, Acts: true, Move: &away}, e.now)
+		if fault.KindOf(err) != fault.Conflict || row.Tenant != e.State.Tenant {
+			t.Errorf("%s: %v, %v", name, row.Tenant, err)
+		}
+	}
+	// Who presents a bad token learns nothing of it.
+	e := ordinary()
+	for _, c := range do(in(oneTenant), left, presentGrand) {
+		c(&e)
+	}
+	if _, v, _, err := session.Apply(rowOf(e), e.Subject, session.Refresh{Request: e.Request, Acts: true}, e.now); err != nil || v.Rule != session.Theft {
+		t.Errorf("a thief: %v, %v", v, err)
+	}
+}
+
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	row := rowOf(ordinary())

@@ -1,9 +1,13 @@
 package token_test
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/token"
@@ -97,5 +101,73 @@ func TestActionsAreSavedDuringAChangeOfTenant(t *testing.T) {
 	}
 	if row, _, err := w.store.Sessions().Find(w.ctx, w.project, set.Row.ID); err != nil || !row.Tenant.IsZero() {
 		t.Errorf("the session is in %v, %v", row.Tenant, err)
+	}
+}
+
+// What sign-in actions have given for a tenant ends with the membership, and the others are
+// asked as for a session in no tenant. The preview knows.
+func TestLeavingATenantAsksTheActions(t *testing.T) {
+	t.Parallel()
+	const inTenant = `{"name":"badge","when":"has(tenant.name)","claims":{"badge":"{{ tenant.name }}"},"audience":["https://{{ tenant.name }}.example"]}`
+	const always = `{"name":"plan","claims":{"plan":"pro"},"audience":["https://pro.example"]}`
+	const nowhere = `{"name":"nowhere","when":"!has(tenant.name)",`
+	big := strings.Repeat("x", 480)
+	own := `{"own":"` + big + `","own2":"` + big + `","own3":"` + big + `"}`
+	for name, c := range map[string]struct {
+		actions string
+		plan    bool // is kept
+		denied  int  // events
+	}{
+		"asked":                {always, true, 0},
+		"denied":               {always + `,` + nowhere + `"deny":{"code":"nowhere"}}`, false, 1},
+		"required":             {always + `,` + nowhere + `"require":"mfa"}`, false, 1},
+		"too old":              {always + `,` + nowhere + `"lifetime":"3m"}`, false, 0},
+		"idle for long":        {always + `,` + nowhere + `"idle":"30m"}`, true, 0},
+		"more than would fit":  {always + `,` + nowhere + `"claims":{"big":"{{ user.attributes.?big.orValue('') }}","more":"{{ user.attributes.?big.orValue('') }}","most":"{{ user.attributes.?big.orValue('') }}"}}`, false, 0},
+		"nobody knows a claim": {nowhere + `"claims":{"x":"{{ user.attributes.none }}"}}`, false, 0},
+	} {
+		for _, how := range []string{"rotation", "read", "replay"} {
+			w := newWorld(t, `{"delivery":{"session":"cookie","refresh":"cookie"}}`)
+			acme := w.newTenant(t, "Acme")
+			w.memberOf(t, acme)
+			w.describe(t, `{"big":"`+big+`"}`)
+			doc := `{"actions":[` + inTenant + `,` + c.actions + `]}`
+			must(t, w.CheckDocument(w.ctx, w.project, document.SignIn, []byte(doc), nil))
+			w.save(t, document.SignIn, doc)
+			set := w.signIn(t, func(in *token.SignIn) { in.Tenant, in.Claims = acme, json.RawMessage(own) })
+			if how == "replay" {
+				w.clock.Move(5 * time.Minute)
+				w.refresh(t, w.Service, set.Refresh)
+			} else {
+				w.clock.Move(5 * time.Minute)
+			}
+			w.memberOf(t)
+			before := len(w.told(t, audit.SignInDenied))
+			preview, err := w.Preview(w.ctx, token.Preview{Project: w.project, Kind: document.User, Session: set.Row.ID})
+			must(t, err)
+			next, _, err := w.Refresh(w.ctx, w.present(set.Refresh), how == "read")
+			must(t, err)
+			got := members(t, claims(t, next.Session))
+			want := map[string]bool{"own": true, "badge": false, "plan": c.plan, "dct": false, "big": false}
+			for claim, there := range want {
+				if _, is := got[claim]; is != there {
+					t.Errorf("%s, %s: %s in the token: %v, want %v", name, how, claim, is, there)
+				}
+				if _, is := members(t, preview.Claims)[claim]; is != there {
+					t.Errorf("%s, %s: %s in the preview: %v, want %v", name, how, claim, is, there)
+				}
+			}
+			if aud := string(got["aud"]); strings.Contains(aud, "Acme") || strings.Contains(aud, "pro.example") != c.plan {
+				t.Errorf("%s, %s: the audience is %s", name, how, aud)
+			}
+			if n := len(w.told(t, audit.SignInDenied)) - before; n != c.denied {
+				t.Errorf("%s, %s: told of %d denials, want %d", name, how, n, c.denied)
+			}
+			row, _, err := w.store.Sessions().Find(w.ctx, w.project, set.Row.ID)
+			must(t, err)
+			if !row.Tenant.IsZero() || row.ClaimsEpoch == 0 || slices.Contains(row.Acted.Claims, "badge") {
+				t.Errorf("%s, %s: the session is in %v, and has %+v", name, how, row.Tenant, row.Acted)
+			}
+		}
 	}
 }

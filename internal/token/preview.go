@@ -117,8 +117,8 @@ func (s *Service) refreshed(ctx context.Context, p *project, row session.Row, su
 		b.row.State = state
 	}
 	// As session.Row.settled does it inside the refresh.
-	if _, member := holder.User.Grants.In(b.row.Tenant); !member {
-		b.row.Tenant = id.Tenant{}
+	if _, member := holder.User.Grants.In(b.row.Tenant); !member && !b.row.Tenant.IsZero() {
+		b.row, _ = p.left(b, now)
 	}
 	if b.row.Tenant.IsZero() && p.entersAlone(row.ID) {
 		b.row.Tenant = b.authorization().Sole()

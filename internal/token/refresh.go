@@ -77,6 +77,15 @@ func (s *Service) outcome(ctx context.Context, d decision) (Set, error) {
 type terms struct {
 	readOnly bool
 	move     *session.Move
+	leaves   bool // the move wasn't asked for: the user has left the tenant
+}
+
+// stay returns the terms without a move that wasn't asked for.
+func (t terms) stay() terms {
+	if t.leaves {
+		t.move, t.leaves = nil, false
+	}
+	return t
 }
 
 // decision is what came of a presented refresh token.
@@ -92,12 +101,21 @@ type decision struct {
 func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Credential, t terms) (decision, error) {
 	for range attempts {
 		row, v, err := s.d.Sessions.Rotate(ctx, p.refresh(c, in, t))
-		if errors.Is(err, session.ErrVersion) {
+		switch {
+		case errors.Is(err, session.ErrLeft):
+			if t, err = s.leave(ctx, p, c, in, t); err != nil {
+				return decision{}, err
+			}
+			continue
+		case t.leaves && fault.KindOf(err) == fault.Conflict:
+			t = t.stay()
+			continue
+		case errors.Is(err, session.ErrVersion):
 			if p, err = s.load(ctx, in.Project); err != nil {
 				return decision{}, err
 			}
-			if t.move != nil {
-				// It was worked out with the documents and settings from before.
+			// A move was worked out with the documents and settings from before.
+			if t = t.stay(); t.move != nil {
 				return decision{}, fault.New(fault.Conflict, "The project has changed in the meantime.")
 			}
 			// What was authentic may be no longer: its key may be revoked.
@@ -105,11 +123,9 @@ func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Cre
 				return decision{}, err
 			}
 			continue
-		}
-		if fault.KindOf(err) == fault.NotFound && !errors.Is(err, session.ErrNoTenant) {
+		case fault.KindOf(err) == fault.NotFound && !errors.Is(err, session.ErrNoTenant):
 			return decision{}, s.gone(c)
-		}
-		if err != nil {
+		case err != nil:
 			return decision{}, err
 		}
 		p.current.Store(v.At.UnixMilli())
@@ -132,7 +148,7 @@ func (p *project) refresh(c Credential, in Presentation, t terms) session.Refres
 			Token: c.Token, Parent: c.Parent, Next: id.NewRefresh(), ComposedAt: in.ComposedAt,
 			Context: in.Context, ReadOnly: t.readOnly, Policy: p.policy,
 		},
-		AutoTenant: p.entersAlone(c.Session), Move: t.move, Overrides: p.rules.Tenants,
+		AutoTenant: p.entersAlone(c.Session), Move: t.move, Acts: p.documents.acts(c.Session), Overrides: p.rules.Tenants,
 	}
 }
 

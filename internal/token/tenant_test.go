@@ -78,6 +78,16 @@ func (w *world) memberOf(t testing.TB, tenants ...id.Tenant) {
 	w.grant(t, g)
 }
 
+// describe gives the world's user attributes.
+func (w *world) describe(t testing.TB, attributes string) {
+	t.Helper()
+	_, err := w.store.Users().Change(w.ctx, w.project, w.user, func(u directory.User) (directory.User, []audit.Event, error) {
+		u.Attributes = json.RawMessage(attributes)
+		return u, nil, nil
+	})
+	must(t, err)
+}
+
 // save makes a document the stable version of its kind.
 func (w *world) save(t testing.TB, k document.Kind, doc string) {
 	t.Helper()

@@ -86,7 +86,12 @@ func (g *game) travel(f *family, in session.Refresh) session.Refresh {
 		hour := latchkey.Duration(time.Hour)
 		in.Overrides = map[id.Tenant]latchkey.TenantSettings{choose(g, g.tenants): {IdleTimeout: &hour}}
 	}
+	in.Acts = g.chance(3)
 	if !g.chance(3) {
+		return in
+	}
+	if g.chance(4) {
+		in.Move = &session.Move{ClaimsEpoch: f.claims, Claims: json.RawMessage(`{"left":1}`)}
 		return in
 	}
 	in.Move = &session.Move{Tenant: g.tenant(), ClaimsEpoch: f.claims + choose(g, []int64{0, 0, 0, 0, 1}), Claims: json.RawMessage(`{"a":1}`)}

@@ -20,6 +20,7 @@ func standingChecks() []check {
 		{"come back as they went in", standingWhole},
 		{"ends with its tenant", standingDeaths},
 		{"is where its user may be after a refresh", standingSettle},
+		{"of who has left its tenant has nothing from there", standingLeft},
 		{"changes its tenant", standingMove},
 		{"keeps what a move brings", standingMoveWhole},
 		{"a refused move changes nothing", standingMoveRefused},
