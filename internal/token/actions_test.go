@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/fault"
+	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
@@ -170,4 +171,47 @@ func TestLeavingATenantAsksTheActions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What the actions have said of a session whose user has left counts only as long as
+// everything is as it was when they were asked.
+func TestLeavingIsOvertaken(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meanwhile func(*world, id.Tenant)
+		tenant    bool
+		badge     string
+	}{
+		"by coming back":   {func(w *world, acme id.Tenant) { w.memberOf(t, acme) }, true, `"old"`},
+		"by other actions": {func(w *world, _ id.Tenant) { w.save(t, document.SignIn, badge("new")) }, false, `"new"`},
+		"by no actions": {func(w *world, _ id.Tenant) {
+			_, err := w.store.Documents().Change(w.ctx, w.project, document.SignIn, func(document.State) (document.Step, error) {
+				return document.Step{Event: w.event(audit.TemplateDeleted)}, nil
+			})
+			must(t, err)
+		}, false, ``},
+		"by a settings' change": {func(w *world, _ id.Tenant) { w.settings(t, `{"sessionTokenTTL":"4m"}`) }, false, `"old"`},
+	} {
+		w := newWorld(t, `{}`)
+		acme := w.newTenant(t, "Acme")
+		w.memberOf(t, acme)
+		w.save(t, document.SignIn, badge("old"))
+		set := w.signIn(t, func(in *token.SignIn) { in.Tenant = acme })
+		w.memberOf(t)
+		rotations := 0
+		w.sessions.before = func() {
+			if rotations++; rotations == 2 {
+				c.meanwhile(w, acme)
+			}
+		}
+		next := w.refresh(t, w.Service, set.Refresh)
+		got := members(t, claims(t, next.Session))
+		if _, in := got["dct"]; in != c.tenant || string(got["badge"]) != c.badge || rotations < 3 {
+			t.Errorf("%s: after %d attempts in a tenant: %v, badge %s", name, rotations, in, got["badge"])
+		}
+	}
+}
+
+func badge(value string) string {
+	return `{"actions":[{"name":"badge","claims":{"badge":"` + value + `"}}]}`
 }
