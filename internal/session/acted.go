@@ -13,6 +13,31 @@ type Acted struct {
 	Audience []string // entries of Profile.Audience
 }
 
+// Given returns the row of a session to which somebody else than its sign-in actions gives
+// claims. Those that change are no longer the actions': a change of tenant leaves them
+// alone, unless the actions want them again.
+func (r Row) Given(claims, nsec json.RawMessage) Row {
+	if len(r.Acted.Claims) > 0 {
+		old, given := membersOf(r.Claims), membersOf(claims)
+		r.Acted.Claims = slices.DeleteFunc(slices.Clone(r.Acted.Claims), func(name string) bool { return !bytes.Equal(old[name], given[name]) })
+		if len(r.Acted.Claims) == 0 {
+			r.Acted.Claims = nil
+		}
+	}
+	r.Claims, r.NSec = slices.Clone(claims), slices.Clone(nsec)
+	r.ClaimsEpoch++
+	return r
+}
+
+// membersOf reads claims, which were written by us.
+func membersOf(claims json.RawMessage) map[string]json.RawMessage {
+	var members map[string]json.RawMessage
+	if claims != nil {
+		_ = json.Unmarshal(claims, &members)
+	}
+	return members
+}
+
 // Without returns claims, in canonical form, and audience without what is named.
 func (a Acted) Without(claims json.RawMessage, audience []string) (json.RawMessage, []string) {
 	if len(a.Audience) > 0 {
@@ -21,9 +46,7 @@ func (a Acted) Without(claims json.RawMessage, audience []string) (json.RawMessa
 	if len(a.Claims) == 0 || claims == nil {
 		return claims, audience
 	}
-	var members map[string]json.RawMessage
-	// They were written by us.
-	_ = json.Unmarshal(claims, &members)
+	members := membersOf(claims)
 	for _, name := range a.Claims {
 		delete(members, name)
 	}

@@ -58,7 +58,7 @@ type Store interface {
 	// isn't live is left alone. Unknown session: fault.NotFound.
 	Confirm(ctx context.Context, p id.Project, s id.Session, token id.Refresh, window time.Duration) (bool, error)
 
-	// SetClaims replaces the custom claims of an active session and adds one to
+	// SetClaims makes of an active session what Row.Given says, which adds one to
 	// ClaimsEpoch, if that is still the given one; otherwise fault.Conflict and
 	// nothing happens. Unknown session: fault.NotFound; one that isn't active:
 	// fault.SessionRevoked or fault.SessionExpired.

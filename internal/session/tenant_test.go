@@ -235,6 +235,35 @@ func TestLeft(t *testing.T) {
 	}
 }
 
+// A claim that somebody changes isn't the sign-in actions' any more.
+func TestGiven(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		claims string
+		want   []string
+	}{
+		"as they were": {`{"badge":1,"level":2,"plan":"pro"}`, []string{"badge", "level"}},
+		"another":      {`{"badge":1,"level":2,"plan":"basic"}`, []string{"badge", "level"}},
+		"one of them":  {`{"badge":2,"level":2}`, []string{"level"}},
+		"taken out":    {`{"badge":1}`, []string{"badge"}},
+		"all":          {`{"badge":2,"level":3}`, nil},
+		"none":         {``, nil},
+	} {
+		row := session.Row{Profile: session.Profile{Claims: json.RawMessage(`{"badge":1,"level":2,"plan":"pro"}`), ClaimsEpoch: 5, Acted: session.Acted{Claims: []string{"badge", "level"}, Audience: []string{"a"}}}}
+		var claims json.RawMessage
+		if tt.claims != "" {
+			claims = json.RawMessage(tt.claims)
+		}
+		got := row.Given(claims, json.RawMessage(`{"n":1}`))
+		if !slices.Equal(got.Acted.Claims, tt.want) || len(got.Acted.Audience) != 1 || string(got.Claims) != tt.claims || string(got.NSec) != `{"n":1}` || got.ClaimsEpoch != 6 {
+			t.Errorf("%s: %+v", name, got.Profile)
+		}
+		if len(row.Acted.Claims) != 2 || row.Acted.Claims[0] != "badge" {
+			t.Errorf("%s: the row from before has %v", name, row.Acted.Claims)
+		}
+	}
+}
+
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	row := rowOf(ordinary())

@@ -215,3 +215,24 @@ func TestLeavingIsOvertaken(t *testing.T) {
 func badge(value string) string {
 	return `{"actions":[{"name":"badge","claims":{"badge":"` + value + `"}}]}`
 }
+
+// A claim that the application has changed stays through changes of tenant, unless the
+// actions want it again.
+func TestActionsLeaveChangedClaims(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	acme, bank := w.newTenant(t, "Acme"), w.newTenant(t, "Bank")
+	w.memberOf(t, acme, bank)
+	w.save(t, document.SignIn, `{"actions":[{"name":"all","claims":{"badge":"b"}},{"name":"acme","when":"tenant.?name.orValue('') == 'Acme'","claims":{"plan":"pro","level":1}}]}`)
+	set := w.signIn(t, func(in *token.SignIn) { in.Tenant = acme })
+	row, _, err := w.store.Sessions().Find(w.ctx, w.project, set.Row.ID)
+	must(t, err)
+	_, err = w.store.Sessions().SetClaims(w.ctx, w.project, row.ID, row.ClaimsEpoch, json.RawMessage(`{"badge":"c","level":1,"plan":"team"}`), nil)
+	must(t, err)
+	moved, err := w.switchTo(set.Refresh, bank)
+	must(t, err)
+	got := members(t, claims(t, moved.Session))
+	if _, level := got["level"]; string(got["plan"]) != `"team"` || level || string(got["badge"]) != `"b"` {
+		t.Errorf("plan %s, level %s, badge %s", got["plan"], got["level"], got["badge"])
+	}
+}

@@ -221,8 +221,7 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 	if row.ClaimsEpoch != epoch {
 		return session.Row{}, fault.New(fault.Conflict, "The claims have changed in the meantime.")
 	}
-	row.Claims, row.NSec = claims, nsec
-	row.ClaimsEpoch++
+	row = row.Given(claims, nsec)
 	owner.sessions[sid] = copyRow(row)
 	tx.revoke(row.Outdated(owner.life(), tx.now))
 	tx.log(events...)

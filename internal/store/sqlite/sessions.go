@@ -270,9 +270,9 @@ func (s sessions) SetClaims(ctx context.Context, p id.Project, sid id.Session, e
 		if row.ClaimsEpoch != epoch {
 			return fault.New(fault.Conflict, "The claims have changed in the meantime.")
 		}
-		row.Claims, row.NSec, row.ClaimsEpoch = slices.Clone(claims), slices.Clone(nsec), epoch+1
-		q := putRaw(putRaw(tx.Query("UPDATE sessions SET claims = ?, nsec = ?, claims_epoch = ? WHERE n = ?"), claims), nsec)
-		if err := q.Int(row.ClaimsEpoch).Int(found.n).Exec(); err != nil {
+		row = row.Given(claims, nsec)
+		q := putRaw(putRaw(tx.Query("UPDATE sessions SET claims = ?, nsec = ?, claims_epoch = ?, acted_claims = ? WHERE n = ?"), row.Claims), row.NSec)
+		if err := putStrings(q.Int(row.ClaimsEpoch), row.Acted.Claims).Int(found.n).Exec(); err != nil {
 			return err
 		}
 		if err := tx.revoke(p, row.Outdated); err != nil {

@@ -21,6 +21,7 @@ func standingChecks() []check {
 		{"ends with its tenant", standingDeaths},
 		{"is where its user may be after a refresh", standingSettle},
 		{"of who has left its tenant has nothing from there", standingLeft},
+		{"of whom claims change keeps those, whoever set them before", standingGiven},
 		{"changes its tenant", standingMove},
 		{"keeps what a move brings", standingMoveWhole},
 		{"a refused move changes nothing", standingMoveRefused},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -27,7 +28,7 @@ func standingLeft(t *testing.T, w *world) {
 		f.Acts = asked
 		// Nobody leaves who is a member.
 		away := f
-		away.Move = &session.Move{Claims: json.RawMessage(`{"away":1}`), Acted: session.Acted{Claims: []string{"away"}}}
+		away.Move = &session.Move{ClaimsEpoch: row.ClaimsEpoch, Claims: json.RawMessage(`{"away":1}`), Acted: session.Acted{Claims: []string{"away"}}}
 		_, _, err = w.Sessions().Rotate(w.ctx, away)
 		refused(t, err, fault.Conflict)
 		_, err = w.grant(u.ID, directory.Grants{})
@@ -55,4 +56,19 @@ func standingLeft(t *testing.T, w *world) {
 		same(t, "the number of events", 1, len(w.news(t)))
 		w.fed(t) // the membership's change was told already
 	}
+}
+
+// standingGiven has somebody else change what sign-in actions have added.
+func standingGiven(t *testing.T, w *world) {
+	row := w.row(w.newUser(t).ID)
+	row.Claims, row.Acted = json.RawMessage(`{"badge":7,"level":1}`), session.Acted{Claims: []string{"badge", "level"}, Audience: []string{"b"}}
+	row, err := w.insert(t, row, session.Admission{})
+	ok(t, err)
+	claims := json.RawMessage(`{"badge":8,"level":1}`)
+	got, err := w.Sessions().SetClaims(w.ctx, row.Project, row.ID, row.ClaimsEpoch, claims, nil, w.event(row.Project, audit.SessionClaims))
+	ok(t, err)
+	stored, _ := w.find(t, row.ID)
+	same(t, "the stored session", got, stored)
+	same(t, "what is the actions'", session.Acted{Claims: []string{"level"}, Audience: []string{"b"}}, stored.Acted)
+	same(t, "the claims", string(claims), string(stored.Claims))
 }
