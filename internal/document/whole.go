@@ -25,6 +25,7 @@ type Edition struct {
 	Document  json.RawMessage
 	Comment   *string // nil: any
 	CreatedAt time.Time
+	Conceals  bool // see Version.Conceals; it follows from Document
 }
 
 // is reports whether a version has the same contents.
@@ -42,7 +43,7 @@ func compact(doc json.RawMessage) []byte {
 }
 
 func (e *Edition) version(n int, actor audit.Actor) Version {
-	v := Version{N: n, Document: e.Document, CreatedAt: e.CreatedAt, Actor: actor}
+	v := Version{N: n, Document: e.Document, CreatedAt: e.CreatedAt, Actor: actor, Conceals: e.Conceals}
 	if e.Comment != nil {
 		v.Comment = *e.Comment
 	}

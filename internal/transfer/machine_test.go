@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/revocation"
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/store"
 	"github.com/latchkey-dev/latchkey/internal/transfer"
@@ -146,6 +147,36 @@ func TestTemplateIsWhatTheFileSays(t *testing.T) {
 			}
 			if again := w.imported(line); again.Changes() != 0 {
 				t.Errorf("again: %v", again.Outcome)
+			}
+		})
+	}
+}
+
+// A template that came by a file is as any other one: while it hides the roles that its
+// claims are made from, a role that changes outdates all tokens of the project.
+func TestTemplateByFileConceals(t *testing.T) {
+	for name, c := range map[string]struct {
+		doc  string
+		wide bool
+	}{
+		"hides roles and shows what follows": {`{"claims":{"boss":"{{ 'admin' in user.roles }}"},"authorization":"none"}`, true},
+		"hides roles and shows nothing":      {`{"claims":{"n":"{{ user.name }}"},"authorization":"none"}`, false},
+		"shows roles":                        {`{"claims":{"boss":"{{ 'admin' in user.roles }}"}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.full()
+			w.imported(`{"kind":"template","of":"user","stable":{"document":` + c.doc + `}}`)
+			before := w.entries()
+			_, err := w.d.ChangeRole(t.Context(), w.p, numbered[id.Role](20), directory.RoleChange{Name: new("chief")}, origin)
+			w.must(err)
+			list, err := w.store.Revocations().Of(t.Context(), w.p, 0, 9999)
+			w.must(err)
+			wide := len(list) > before && slices.ContainsFunc(list[before:], func(e revocation.Entry) bool {
+				return e.Kind == revocation.Epoch && e.ID == w.p.String()
+			})
+			if len(list) == before || wide != c.wide {
+				t.Errorf("told: %+v", list[before:])
 			}
 		})
 	}

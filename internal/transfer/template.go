@@ -85,15 +85,18 @@ func (r *reading) edition(n int, k document.Kind, record *documentRecord, pointe
 		return nil
 	}
 	doc := json.RawMessage(bytes.Clone(record.Document))
+	var compiled *template.Template // nil for sign-in actions, which conceal nothing
 	var err error
 	switch k {
 	case document.SignIn:
 		_, err = r.compiler.Actions(doc, pointer+"/document")
 	case document.AccessKey:
-		_, err = r.compiler.Template(doc, template.AccessKey, pointer+"/document")
+		compiled, err = r.compiler.Template(doc, template.AccessKey, pointer+"/document")
 	default:
-		_, err = r.compiler.Template(doc, template.User, pointer+"/document")
+		compiled, err = r.compiler.Template(doc, template.User, pointer+"/document")
 	}
 	r.refused(n, "", err)
-	return &document.Edition{Document: doc, Comment: record.Comment, CreatedAt: r.at(record.CreatedAt)}
+	return &document.Edition{
+		Document: doc, Comment: record.Comment, CreatedAt: r.at(record.CreatedAt), Conceals: err == nil && compiled != nil && compiled.Conceals(),
+	}
 }
