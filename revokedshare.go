@@ -19,18 +19,30 @@ const (
 // names, which may hold characters that an identifier can't. Two roles with the same mark
 // cost a refresh too many, never one too few.
 func RoleMark(name string) string {
-	return roleMarkOf(roleHash(name))
+	return roleMarkOf(roleHash(roleSeed, name))
 }
+
+// TenantRoleMark returns the name under which the revocation feed speaks of a role that
+// belongs to one tenant: the RoleMark of the tenant's id, a slash and the role's name. So
+// what one customer does to a role of its own costs the others nothing, though theirs may
+// have the same name.
+func TenantRoleMark(tenant, name string) string {
+	return roleMarkOf(roleHash(tenantSeed(tenant), name))
+}
+
+func tenantSeed(tenant string) uint64 { return roleHash(roleHash(roleSeed, tenant), "/") }
 
 func roleMarkOf(h uint64) string {
 	digits := strconv.FormatUint(h, 16)
 	return rolePrefix + strings.Repeat("0", 16-len(digits)) + digits
 }
 
-// roleHash is FNV-1a. It is written out because hash/fnv wants bytes, which would cost a
-// copy of each name that a token has.
-func roleHash(name string) uint64 {
-	h := uint64(14695981039346656037)
+// roleSeed is the hash of no text.
+const roleSeed = uint64(14695981039346656037)
+
+// roleHash is FNV-1a, going on from the hash of what stands before. It is written out
+// because hash/fnv wants bytes, which would cost a copy of each name that a token has.
+func roleHash(h uint64, name string) uint64 {
 	for i := range len(name) {
 		h ^= uint64(name[i])
 		h *= 1099511628211
@@ -85,20 +97,21 @@ func (x *revokedIndex) outdatesRoles(c *Claims, session ident) bool {
 	if len(x.roles) == 0 {
 		return false
 	}
-	if x.changedRole(c.Roles, c.Epoch, session) {
+	if x.changedRole(roleSeed, c.Roles, c.Epoch, session) {
 		return true
 	}
-	for _, g := range c.Tenants {
-		if x.changedRole(g.Roles, c.Epoch, session) {
+	for id, g := range c.Tenants {
+		// A role in a tenant is the project's or the tenant's own: the token doesn't say.
+		if x.changedRole(roleSeed, g.Roles, c.Epoch, session) || x.changedRole(tenantSeed(id), g.Roles, c.Epoch, session) {
 			return true
 		}
 	}
 	return false
 }
 
-func (x *revokedIndex) changedRole(names []string, epoch int64, session ident) bool {
+func (x *revokedIndex) changedRole(seed uint64, names []string, epoch int64, session ident) bool {
 	for _, name := range names {
-		if k, ok := x.roles[roleHash(name)]; ok && k.concern(epoch, session) {
+		if k, ok := x.roles[roleHash(seed, name)]; ok && k.concern(epoch, session) {
 			return true
 		}
 	}
@@ -115,7 +128,7 @@ func (x *revokedIndex) outdatesShare(c *Claims, session ident) bool {
 }
 
 // putRole takes in that a role has changed. When there is no room, all tokens from before
-// are outdated: a project has fewer roles than fit, so this is a server gone wrong.
+// are outdated. Each has room unless thousands of tenants change their own ones at once.
 func (x *revokedIndex) putRole(id string, m mark, until int64) outcome {
 	key, ok := parseRoleMark(id)
 	if !ok {

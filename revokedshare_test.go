@@ -30,6 +30,38 @@ func TestRoleMark(t *testing.T) {
 	}
 }
 
+// A role of one tenant is told apart from those of the same name elsewhere.
+func TestTenantRoleMark(t *testing.T) {
+	if got, want := TenantRoleMark("ten_1", "member"), RoleMark("ten_1/member"); got != want || got == TenantRoleMark("ten_2", "member") || got == RoleMark("member") {
+		t.Errorf("%s, want %s", got, want)
+	}
+	x := newRevokedIndex(feedProject)
+	e := feedEntry("role", TenantRoleMark("ten_1", "admin"), 10)
+	if got := x.add(&e, 0); got != entryAdded {
+		t.Fatalf("outcome %d", got)
+	}
+	names := func(list ...string) map[string]TenantGrants { return map[string]TenantGrants{"ten_1": {Roles: list}} }
+	for name, c := range map[string]struct {
+		roles   []string
+		tenants map[string]TenantGrants
+		second  int
+		want    Reason
+	}{
+		"in that tenant":             {nil, names("member", "admin"), 10, ReasonOutdated},
+		"minted later":               {nil, names("admin"), 11, ""},
+		"another role there":         {nil, names("member"), 10, ""},
+		"the project's":              {[]string{"admin"}, names(), 10, ""},
+		"in another tenant":          {nil, map[string]TenantGrants{"ten_2": {Roles: []string{"admin"}}}, 10, ""},
+		"in that tenant and another": {nil, map[string]TenantGrants{"ten_1": {Roles: []string{"admin"}}, "ten_2": {}}, 10, ReasonOutdated},
+	} {
+		claims := feedClaims(c.second)
+		claims.Roles, claims.Tenants = c.roles, c.tenants
+		if got := x.judge(claims); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestShareMark(t *testing.T) {
 	for from := range 101 {
 		for to := range 101 {

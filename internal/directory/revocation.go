@@ -46,8 +46,19 @@ func (r Role) Outdated(old Role) bool {
 }
 
 // Revocation is what verifiers are told when tokens that name the role are outdated at
-// now: one entry, however many hold it.
+// now: one entry, however many hold it. That of a tenant's own role concerns no token that
+// names another one of its name.
 func (r Role) Revocation(l revocation.Life, now time.Time) revocation.Entry {
+	mark := latchkey.RoleMark(r.Name)
+	if !r.Tenant.IsZero() {
+		mark = latchkey.TenantRoleMark(r.Tenant.String(), r.Name)
+	}
+	return l.Entry(r.Project, revocation.Role, mark, now)
+}
+
+// Namesakes is Revocation of all roles with the name of r: one entry for many that change
+// at once.
+func (r Role) Namesakes(l revocation.Life, now time.Time) revocation.Entry {
 	return l.Entry(r.Project, revocation.Role, latchkey.RoleMark(r.Name), now)
 }
 

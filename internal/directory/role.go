@@ -51,7 +51,7 @@ type PermissionStore interface {
 
 	// Strip takes deleted permissions from the roles that have them, of all projects, in
 	// the order of the roles, and tells verifiers of each role's name in the transaction
-	// that changes it: once in each, however many roles are called so. It looks at no
+	// that changes it: once in each, however many roles are called so (Role.Namesakes). It looks at no
 	// more than limit roles, so that others get their turn, and goes on next time where
 	// it has stopped, also after a crash. It returns how many it has looked at, and one
 	// more for each permission that is done. Fewer than limit: none is left.
@@ -116,7 +116,7 @@ type RoleStore interface {
 
 	// Change is like UserStore.Change, with the refusals of Insert; ID, Project, Tenant
 	// and CreatedAt stay. Verifiers are told of the name that the role had, by one entry
-	// however many hold it, when name or permissions change.
+	// however many hold it, when name or permissions change: Role.Revocation.
 	Change(ctx context.Context, p id.Project, r id.Role, change func(Role) (Role, []audit.Event, error)) (Role, error)
 
 	// Delete removes the role and tells verifiers. Grants that name it stay behind,

@@ -28,7 +28,7 @@ const (
 	Project Kind = "project" // all tokens of the project minted until At
 	Epoch   Kind = "epoch"   // tokens of the session, user, tenant, access key or project minted until At
 	Key     Kind = "key"     // what the signing key has signed
-	Role    Kind = "role"    // tokens minted until At that name, anywhere, a role with this latchkey.RoleMark
+	Role    Kind = "role"    // tokens minted until At that name, anywhere, a role with this latchkey.RoleMark or TenantRoleMark
 	Share   Kind = "share"   // tokens of sessions in these shares, a latchkey.ShareMark, minted until At
 )
 

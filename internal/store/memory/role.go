@@ -303,7 +303,7 @@ func (tx transaction) strip(p *project, name string, limit int) int {
 		p.roles[r] = found
 		if !told[found.Name] {
 			told[found.Name] = true
-			entries = append(entries, found.Revocation(p.life(), tx.now))
+			entries = append(entries, found.Namesakes(p.life(), tx.now))
 		}
 	}
 	tx.outdate(p, entries...)

@@ -205,7 +205,7 @@ func (tx *transaction) stripRoles(l lostPermission) error {
 	return tx.tellAll(l.project, func(f feed) []revocation.Entry {
 		var entries []revocation.Entry
 		for _, r := range told {
-			entries = append(entries, r.Revocation(f.life, tx.now))
+			entries = append(entries, r.Namesakes(f.life, tx.now))
 		}
 		return entries
 	})

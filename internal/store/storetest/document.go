@@ -345,7 +345,7 @@ func checkConcealed(t *testing.T, w *world) {
 	w.strip(t, 9, 3)
 	w.fed(t, w.outdated("editor"), w.outdated("viewer"), all)
 	w.deleteRole(t, last)
-	w.fed(t, w.outdated("viewer"), all)
+	w.fed(t, w.outdatedIn(tenant, "viewer"), all)
 	ok(t, w.Tenants().Delete(w.ctx, mine.ID, gone, w.event(mine.ID, audit.TenantDeleted)))
 	w.fed(t, w.entry(revocation.Tenant, gone.String()), w.entry(revocation.Epoch, gone.String()), all)
 	rollOut(func(s document.State) (document.State, error) { return s.Deleted(), nil })

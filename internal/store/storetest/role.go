@@ -82,6 +82,11 @@ func (w *world) outdated(name string) revocation.Entry {
 	return w.entry(revocation.Role, latchkey.RoleMark(name))
 }
 
+// outdatedIn is the entry for a change of a tenant's own role with this name just now.
+func (w *world) outdatedIn(t id.Tenant, name string) revocation.Entry {
+	return w.entry(revocation.Role, latchkey.TenantRoleMark(t.String(), name))
+}
+
 // places fails unless err is fault.Invalid at exactly these places.
 func places(t testing.TB, err error, want ...string) {
 	t.Helper()
@@ -292,6 +297,15 @@ func roleEntries(t *testing.T, w *world) {
 	w.fed(t, w.outdated("editor"))
 	w.deleteRole(t, r)
 	w.fed(t, w.outdated("author"))
+	// What happens in one tenant doesn't concern those of the same name elsewhere.
+	tenant := w.newTenant(t).ID
+	own := w.newRole(t, tenant, "editor", "doc.read").ID
+	w.changeRole(t, own, func(r *directory.Role) { r.Permissions = nil })
+	w.fed(t, w.outdatedIn(tenant, "editor"))
+	w.changeRole(t, own, func(r *directory.Role) { r.Name = "author" })
+	w.fed(t, w.outdatedIn(tenant, "editor"))
+	w.deleteRole(t, own)
+	w.fed(t, w.outdatedIn(tenant, "author"))
 }
 
 func roleInsertRace(t *testing.T, w *world) {
