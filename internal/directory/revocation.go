@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
@@ -64,8 +65,8 @@ func (r Role) Namesakes(l revocation.Life, now time.Time) revocation.Entry {
 
 // Entries are what verifiers are told when the tenant changes from old to t at now. When
 // it is disabled or its epoch grows, sessions in which it is the current one are over;
-// tokens that only name it are outdated by what they say of it. Enabling tells nothing:
-// no token that still counts names the tenant.
+// tokens that only name it are outdated by what they say of it. Of enabling they are told
+// by Opened: no token that still counts names the tenant.
 func (t Tenant) Entries(old Tenant, l revocation.Life, now time.Time) []revocation.Entry {
 	disabled := old.Status == Enabled && t.Status != Enabled
 	var told []revocation.Entry
@@ -74,6 +75,27 @@ func (t Tenant) Entries(old Tenant, l revocation.Life, now time.Time) []revocati
 	}
 	if disabled || t.Name != old.Name || !bytes.Equal(t.Attributes, old.Attributes) || !sameOverrides(t.Settings, old.Settings) {
 		told = append(told, l.Entry(t.Project, revocation.Epoch, t.ID.String(), now))
+	}
+	return told
+}
+
+// MaxTold is of how many members of a tenant verifiers are told one by one.
+const MaxTold = 1000
+
+// Opens reports whether the change of a tenant from old to t gives its members something,
+// of which a store tells verifiers by Opened.
+func (t Tenant) Opens(old Tenant) bool { return old.Status != Enabled && t.Status == Enabled }
+
+// Opened are what verifiers are told when the tenant is enabled at now: the tokens of its
+// members are outdated. With more than MaxTold of them those of the whole project are, since
+// others wait for the transaction; of so many members no more than that need be given.
+func (t Tenant) Opened(members []id.User, l revocation.Life, now time.Time) []revocation.Entry {
+	if len(members) > MaxTold {
+		return []revocation.Entry{Outdated(t.Project, l, now)}
+	}
+	told := make([]revocation.Entry, len(members))
+	for i, u := range members {
+		told[i] = l.Entry(t.Project, revocation.Epoch, u.String(), now)
 	}
 	return told
 }

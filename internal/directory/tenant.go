@@ -95,7 +95,8 @@ type TenantStore interface {
 	Overrides(ctx context.Context, p id.Project) ([]Tenant, error)
 
 	// Change is like UserStore.Change. In its transaction it tells verifiers what
-	// Tenant.Entries says of the change, and grows the project's version when the
+	// Tenant.Entries says of the change, and Tenant.Opened of its members, in ascending
+	// order of id, when Tenant.Opens; and grows the project's version when the
 	// settings change, or the status of a tenant with settings.
 	Change(ctx context.Context, p id.Project, t id.Tenant, change func(Tenant) (Tenant, []audit.Event, error)) (Tenant, error)
 

@@ -137,8 +137,22 @@ func (s tenants) Change(ctx context.Context, p id.Project, t id.Tenant, change f
 		owner.Version++
 	}
 	tx.outdate(owner, changed.Entries(old, owner.life(), tx.now)...)
+	if changed.Opens(old) {
+		tx.revoke(changed.Opened(owner.members(t), owner.life(), tx.now)...)
+	}
 	tx.log(written...)
 	return copyTenant(changed), nil
+}
+
+// members returns who is a member of a tenant, ascending.
+func (p *project) members(t id.Tenant) []id.User {
+	var list []id.User
+	for _, u := range ascending(maps.Keys(p.users), id.User{}, len(p.users)) {
+		if _, member := p.users[u].In(t); member {
+			list = append(list, u)
+		}
+	}
+	return list
 }
 
 func (s tenants) Delete(ctx context.Context, p id.Project, t id.Tenant, e audit.Event) error {

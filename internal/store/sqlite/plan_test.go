@@ -34,6 +34,7 @@ func TestPlans(t *testing.T) {
 		"users to be indexed":    userTexts().ids,
 		"users at a place":       holdersAfter,
 		"whether there are many": holdersFrom,
+		"members of a tenant":    firstMembers,
 		"a tenant":               tenantByID,
 		"tenants":                tenantsOfProject,
 		"tenants between two":    tenantsBetween,

@@ -217,12 +217,36 @@ func (s tenants) Change(ctx context.Context, p id.Project, t id.Tenant, change f
 		if err := tx.tellAll(p, func(f feed) []revocation.Entry { return changed.Entries(old, f.life, tx.now) }); err != nil {
 			return err
 		}
+		if err := tx.opened(o, old, changed); err != nil {
+			return err
+		}
 		return tx.log(events...)
 	})
 	if err != nil {
 		return directory.Tenant{}, err
 	}
 	return changed, nil
+}
+
+// firstMembers selects one more than verifiers are told of one by one.
+const firstMembers = "SELECT user_id FROM user_grants WHERE project = ? AND tenant = ? AND role = x'' ORDER BY user_id LIMIT ?"
+
+// opened tells verifiers of the members of a tenant that was enabled.
+func (tx *transaction) opened(o owner, old, t directory.Tenant) error {
+	if !t.Opens(old) {
+		return nil
+	}
+	var members []id.User
+	q := tx.Query(firstMembers)
+	for q.Int(o.n).Blob(t.ID[:]).Int(directory.MaxTold + 1); q.Next(); {
+		var u id.User
+		q.ReadInto(u[:])
+		members = append(members, u)
+	}
+	if err := q.Close(); err != nil {
+		return err
+	}
+	return tx.tellAll(t.Project, func(f feed) []revocation.Entry { return t.Opened(members, f.life, tx.now) })
 }
 
 // replaceTenant writes a changed tenant.

@@ -26,6 +26,7 @@ func tenantChecks() []check {
 		{"a refused change changes nothing", tenantRefusedChange},
 		{"change one after the other", tenantChangeRace},
 		{"tell verifiers what they need to know", tenantEntries},
+		{"tell verifiers of members when they are enabled", tenantOpens},
 		{"settings grow the project's version", tenantVersion},
 		{"their settings are listed while they count", tenantOverrides},
 		{"deleting takes their roles along", tenantDelete},
@@ -315,6 +316,42 @@ func tenantEntries(t *testing.T, w *world) {
 	}
 	ok(t, w.Tenants().Delete(w.ctx, w.project.ID, tenant, w.event(w.project.ID, audit.TenantDeleted)))
 	w.fed(t, ended, outdated)
+}
+
+// A tenant that is enabled gives its members something that no token says yet.
+func tenantOpens(t *testing.T, w *world) {
+	tenant := w.newTenant(t).ID
+	status := func(s directory.Status) []revocation.Entry {
+		w.entries(t)
+		w.changeTenant(t, tenant, func(t *directory.Tenant) { t.Status = s })
+		return w.entries(t)
+	}
+	status(directory.Disabled)
+	join := func() id.User {
+		w.clock.Move(time.Millisecond)
+		u := w.user()
+		u.Memberships = []directory.Membership{{Tenant: tenant}}
+		ok(t, w.Users().Insert(w.ctx, u, w.event(u.Project, audit.UserCreated)))
+		return u.ID
+	}
+	ada, bob, gone := join(), join(), join()
+	w.newUser(t) // who isn't a member
+	_, err := w.Users().Change(w.ctx, w.project.ID, gone, func(u directory.User) (directory.User, []audit.Event, error) {
+		u.Memberships = nil
+		return u, nil, nil
+	})
+	ok(t, err)
+	same(t, "what is told of a tenant that is enabled",
+		[]revocation.Entry{w.entry(revocation.Epoch, ada.String()), w.entry(revocation.Epoch, bob.String())}, status(directory.Enabled))
+	same(t, "what is told of one that was enabled", 0, len(status(directory.Enabled)))
+	status(directory.Disabled)
+	for range directory.MaxTold - 2 {
+		join()
+	}
+	same(t, "how many are told of", directory.MaxTold, len(status(directory.Enabled)))
+	status(directory.Disabled)
+	join()
+	same(t, "what is told of very many", []revocation.Entry{w.entry(revocation.Epoch, w.project.ID.String())}, status(directory.Enabled))
 }
 
 func tenantVersion(t *testing.T, w *world) {
