@@ -21,7 +21,7 @@ func environment(vars vocabulary) (*cel.Env, error) {
 		return nil, err
 	}
 	options := []cel.EnvOption{
-		cel.StdLib(cel.StdLibSubset(celenv.NewLibrarySubset().AddExcludedFunctions(zoned()...))),
+		cel.StdLib(cel.StdLibSubset(celenv.NewLibrarySubset().AddExcludedFunctions(append(zoned(), withoutMatches())...))),
 		cel.CustomTypeAdapter(adapter{registry}),
 		cel.OptionalTypes(),
 		cel.CrossTypeNumericComparisons(true),
@@ -31,8 +31,8 @@ func environment(vars vocabulary) (*cel.Env, error) {
 		cel.ParserRecursionLimit(60),
 		cel.ParserErrorRecoveryLimit(10),
 		cel.ExpressionNodeLimit(2000),
-		cel.RegexProgramSizeLimit(1000),
-		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(3), cel.ValidateRegexLiterals(),
+		patternFunction(),
+		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(3), patterns{},
 			cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 	}
 	for name := range vars {
@@ -98,7 +98,7 @@ func (p *parser) compile(source, at string, want *cel.Type) *expression {
 	if !p.members(checked.NativeRep(), at) {
 		return nil
 	}
-	program, err := p.env.Program(checked, cel.CostTracking(cost{}), cel.CostLimit(MaxCost), cel.CustomDecoratorV2(bounded),
+	program, err := p.env.Program(checked, cel.CostTracking(cost{weights(checked.NativeRep())}), cel.CostLimit(MaxCost), cel.CustomDecoratorV2(bounded),
 		cel.EvalOptions(cel.OptTrackCost))
 	if err != nil {
 		p.refuse(at, "format", "The expression can't be used: "+firstLine(err.Error())+".")
@@ -222,6 +222,11 @@ const (
 	errOther = "The expression can't be evaluated with these values."
 )
 
+// ownReasons are the words of our own functions.
+func ownReasons() []string {
+	return []string{errLarge, errTextLong, errSteps}
+}
+
 // reason says why an expression has failed, "" for a member that isn't there. Of CEL's own
 // words only those are repeated that hold no value, which may be somebody's.
 func reason(err error) string {
@@ -231,7 +236,7 @@ func reason(err error) string {
 		return ""
 	case strings.Contains(text, "cost limit"):
 		return errCost
-	case strings.HasPrefix(text, errLarge), strings.HasPrefix(text, errTextLong):
+	case slices.Contains(ownReasons(), text):
 		return text
 	case strings.HasPrefix(text, "no such overload"):
 		return "The values have types that don't go together."

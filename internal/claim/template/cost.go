@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -29,10 +30,12 @@ const (
 // cost counts what calls cost. CEL's own tracker goes by overloads, which aren't known
 // before an expression runs when a value may be anything, as those of attributes may: each
 // call would cost 1, and a few doublings of a text would take all memory.
-type cost struct{}
+type cost struct {
+	weights map[string]int // of the expression's patterns
+}
 
 // CallCost implements interpreter.ActualCostEstimator.
-func (cost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+func (c cost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	total := uint64(1) + length(result)
 	for _, a := range args {
 		total += length(a)
@@ -48,9 +51,11 @@ func (cost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64
 		for _, a := range args {
 			total += uint64(count(a, MaxCost+1))
 		}
-	case "matches":
+	case overloads.Matches:
 		if len(args) == 2 {
-			total += length(args[0]) * length(args[1])
+			text, _ := args[0].(types.String)
+			pattern, _ := args[1].(types.String)
+			total += min(steps(c.weights[string(pattern)], string(text)), maxSteps)
 		}
 	}
 	return &total
@@ -98,10 +103,16 @@ func count(v ref.Val, most int) int {
 
 // bounded makes lists and maps that an expression writes down fail when there is too much
 // in them. Lists of lists share their elements, so their cost is little, but whoever
-// compares two of them goes through each element as often as it appears.
+// compares two of them goes through each element as often as it appears. Patterns get
+// ready.
 func bounded(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
-	if c, ok := i.(interpreter.InterpretableConstructor); ok {
-		return constructor{c}, nil
+	switch i := i.(type) {
+	case interpreter.InterpretableConstructor:
+		return constructor{i}, nil
+	case interpreter.InterpretableCall:
+		if i.Function() == overloads.Matches {
+			return matching(i)
+		}
 	}
 	return i, nil
 }
