@@ -21,11 +21,8 @@ const (
 	leaseTime  = 15 * time.Second
 	leaseRenew = 5 * time.Second
 
-	// Messages on their way at the same time. Webhooks that failed last time have places
-	// of their own, so that they don't keep those waiting that work.
-	fastPlaces = 48
-	slowPlaces = 16
-	perHook    = 4
+	// visitTime is how long a webhook is served before it is another one's turn.
+	visitTime = time.Second
 
 	batch      = 50 // events of one webhook between two records
 	hookPage   = 200
@@ -61,9 +58,8 @@ type DispatcherDeps struct {
 // Dispatcher delivers what happens to the webhooks of all projects. It has no goroutine
 // but those of Run. Every server of a deployment may run one.
 type Dispatcher struct {
-	d          DispatcherDeps
-	holder     string
-	fast, slow chan struct{}
+	d      DispatcherDeps
+	holder string
 
 	mu    sync.Mutex
 	hooks map[id.Webhook]*progress
@@ -71,8 +67,9 @@ type Dispatcher struct {
 
 // progress is what is known of a webhook besides what the store has.
 type progress struct {
-	busy     bool
+	busy     bool  // it is served, or waits for its turn
 	place    int64 // at least that of the store: what follows up to here concerns it not
+	slow     bool  // what was sent last took longer than patience
 	failures int   // in a row
 	until    time.Time
 	seen     time.Time // when it was last among the active ones
@@ -83,9 +80,7 @@ func NewDispatcher(d DispatcherDeps) (*Dispatcher, error) {
 	if d.Store == nil || d.Outbox == nil || d.Events == nil || d.Watch == nil || d.Master == nil || d.Sender == nil || d.Meter == nil || d.Now == nil || d.Log == nil {
 		return nil, errors.New("webhook: a dependency of the dispatcher is missing")
 	}
-	return &Dispatcher{
-		d: d, holder: rand.Text(), fast: make(chan struct{}, fastPlaces), slow: make(chan struct{}, slowPlaces), hooks: map[id.Webhook]*progress{},
-	}, nil
+	return &Dispatcher{d: d, holder: rand.Text(), hooks: map[id.Webhook]*progress{}}, nil
 }
 
 // Run delivers until ctx ends, and returns when nothing is on its way any more.
@@ -103,7 +98,8 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	var under sync.WaitGroup
 	tick := time.NewTicker(roundEvery)
 	defer tick.Stop()
-	r := &run{Dispatcher: d, sending: sending, under: &under}
+	r := &run{Dispatcher: d, sending: sending}
+	r.places = newPlaces(func(s *stay) { under.Go(func() { r.serve(ctx, s) }) })
 	for ctx.Err() == nil {
 		grown := d.d.Watch.Grown()
 		if err := r.round(ctx); err != nil && ctx.Err() == nil {
@@ -116,6 +112,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+	r.shut() // before the wait: nothing is begun any more
 	under.Wait()
 	r.release()
 }
@@ -124,7 +121,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 type run struct {
 	*Dispatcher
 	sending context.Context
-	under   *sync.WaitGroup
+	places  *places
 	leased  time.Time // when the lease was last given; zero: it isn't ours
 }
 
@@ -140,10 +137,11 @@ func (r *run) lease(ctx context.Context) (bool, error) {
 		return true, nil // there is time to ask again
 	case err != nil || !ours:
 		r.leased = time.Time{}
-		r.forget()
+		r.shut()
 		return false, err
 	}
 	r.leased = now
+	r.places.reopen()
 	return true, nil
 }
 
@@ -159,10 +157,15 @@ func (r *run) release() {
 	}
 }
 
-// forget drops what is known: another process has it from now on.
-func (d *Dispatcher) forget() {
+// shut begins nothing more, and drops what is known: another process has it from now on.
+func (r *run) shut() {
+	waited := r.places.close()
+	d := r.Dispatcher
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, w := range waited {
+		delete(d.hooks, w)
+	}
 	for w, p := range d.hooks {
 		if !p.busy {
 			delete(d.hooks, w)
@@ -170,7 +173,7 @@ func (d *Dispatcher) forget() {
 	}
 }
 
-// round starts the work that there is for each webhook that has none under way.
+// round lets each webhook that there is work for wait for its turn, unless it has it.
 func (r *run) round(ctx context.Context) error {
 	last, err := r.d.Events.Last(ctx)
 	if err != nil {
@@ -188,7 +191,7 @@ func (r *run) round(ctx context.Context) error {
 		}
 		for _, h := range page {
 			if r.take(&h, last) {
-				r.under.Go(func() { r.serve(ctx, h) })
+				r.ask(h.Project, h.ID)
 			}
 			after = h.ID
 		}
@@ -213,6 +216,17 @@ func (d *Dispatcher) take(h *Hook, last int64) bool {
 	}
 	p.busy = true
 	return true
+}
+
+// ask lets a webhook that was taken wait for its turn.
+func (r *run) ask(p id.Project, w id.Webhook) {
+	at := quick
+	if r.state(w).slow {
+		at = slow
+	}
+	if !r.places.ask(p, w, at) {
+		r.change(w, func(p *progress) { p.busy = false })
+	}
 }
 
 // tidy forgets the webhooks that aren't active any more.

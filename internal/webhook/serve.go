@@ -25,27 +25,53 @@ type tried struct {
 // visit is what is done for a webhook at a time.
 type visit struct {
 	*run
+	stay      *stay
 	h         Hook
+	until     time.Time
 	delivered bool          // something was
 	failed    bool          // something wasn't
 	wish      time.Duration // the longest Retry-After
 }
 
-// serve does what is to be done for a webhook: what is new and what is due again, until
-// there is nothing left or nothing arrives.
-func (r *run) serve(ctx context.Context, h Hook) {
-	v := &visit{run: r, h: h}
-	err := v.again(ctx)
-	for more := true; more && err == nil && ctx.Err() == nil && v.h.Enabled; {
-		more, err = v.along(ctx)
-	}
+// serve does what is to be done for a webhook whose turn it is: what is due again and what
+// is new, until there is nothing left, nothing arrives, or it is another one's turn.
+func (r *run) serve(ctx context.Context, s *stay) {
+	v := &visit{run: r, stay: s, until: time.Now().Add(visitTime)}
+	more, err := v.all(ctx)
+	s.leave()
 	hold := v.hold()
-	if err != nil && fault.KindOf(err) != fault.NotFound && ctx.Err() == nil {
-		r.d.Log.Error("a webhook couldn't be served; it will be again", "webhook", h.ID, "error", err)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && fault.KindOf(err) != fault.NotFound:
+		r.d.Log.Error("a webhook couldn't be served; it will be again", "webhook", s.hook, "error", err)
 		hold = max(hold, roundEvery)
+	case err == nil && more && hold == 0:
+		r.ask(s.project, s.hook)
+		return
 	}
-	r.change(h.ID, func(p *progress) { p.busy, p.until = false, time.Now().Add(hold) })
+	r.change(s.hook, func(p *progress) { p.busy, p.until = false, time.Now().Add(hold) })
 }
+
+// all does it, and reports whether there is more.
+func (v *visit) all(ctx context.Context) (more bool, err error) {
+	// It may have waited, and isn't what it was then.
+	if v.h, err = v.d.Store.Find(ctx, v.stay.project, v.stay.hook); err != nil || !v.h.Enabled {
+		return false, err
+	}
+	if err := v.again(ctx); err != nil {
+		return false, err
+	}
+	// What is new gets its share also when much is due again.
+	for more = true; more && err == nil && ctx.Err() == nil && v.h.Enabled; {
+		if more, err = v.along(ctx); v.over() {
+			break
+		}
+	}
+	return more && v.h.Enabled, err
+}
+
+// over reports whether it is another one's turn.
+func (v *visit) over() bool { return !time.Now().Before(v.until) }
 
 // hold returns how long to leave the webhook alone, and counts its failures.
 func (v *visit) hold() time.Duration {
@@ -89,7 +115,7 @@ func (v *visit) along(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	query := audit.Query{Project: v.h.Project, Types: wanted}
-	from := v.state(v.h.ID).place
+	from := max(v.state(v.h.ID).place, v.h.Place)
 	list, reached, err := v.d.Events.After(ctx, v.h.Project, from, batch)
 	if err != nil || reached == from {
 		return false, err
@@ -127,27 +153,42 @@ func (v *visit) pass(ctx context.Context, reached int64) error {
 // deliver sends the tasks in their order, some at a time, and returns what came of those
 // that it got to. It doesn't go on when nothing arrives of what is sent at a time.
 func (v *visit) deliver(ctx context.Context, tasks []task) (done []tried, goOn bool) {
-	places, width := v.fast, perHook
-	if v.state(v.h.ID).failures > 0 {
-		places, width = v.slow, 1
-	}
 	goOn = true
 	for len(tasks) > 0 && goOn && ctx.Err() == nil {
-		part := tasks[:min(width, len(tasks))]
+		part := tasks[:v.stay.widen(min(v.width(), len(tasks)))]
 		tasks = tasks[len(part):]
-		results := make([]tried, len(part))
-		var under sync.WaitGroup
-		for i, t := range part {
-			under.Go(func() {
-				places <- struct{}{}
-				defer func() { <-places }()
-				results[i] = v.send(v.h, t)
-			})
-		}
-		under.Wait()
+		results := v.part(part)
+		v.stay.narrow(1)
 		done, goOn = append(done, results...), v.judge(results)
+		if v.over() {
+			break
+		}
 	}
 	return done, goOn
+}
+
+// width returns how many messages may be on their way.
+func (v *visit) width() int {
+	if v.state(v.h.ID).failures > 0 {
+		return 1
+	}
+	return perHook
+}
+
+// part sends what there are places for.
+func (v *visit) part(tasks []task) []tried {
+	results := make([]tried, len(tasks))
+	began := time.Now()
+	late := time.AfterFunc(patience, v.stay.late)
+	defer late.Stop()
+	var under sync.WaitGroup
+	for i, t := range tasks {
+		under.Go(func() { results[i] = v.send(v.h, t) })
+	}
+	under.Wait()
+	took := time.Since(began)
+	v.change(v.h.ID, func(p *progress) { p.slow = took >= patience })
+	return results
 }
 
 // judge takes note of what was sent at a time, and reports whether something has arrived.

@@ -7,6 +7,9 @@
 //	                      └────> pending ──> sent again, later and later ──> delivered
 //	                                └────> dead, until somebody asks for it again
 //
+// Messages on their way are few; the places for them go to projects in turn, and receivers
+// that are slow have others than those that are quick.
+//
 // Delivery is at least once: the place moves after the sending, so a crash in between
 // repeats. The package decides what is sent, when, and to which addresses never; how it
 // is sent, HTTP, is a Sender's.

@@ -83,7 +83,12 @@ func (w *world) happen(p id.Project, kind audit.Type) audit.Event {
 
 func (w *world) create(address string, types ...string) (webhook.Hook, secret.Text) {
 	w.t.Helper()
-	h, text, err := w.service.Create(context.Background(), w.project, webhook.Change{URL: &address, Types: &types}, origin)
+	return w.createIn(w.project, address, types...)
+}
+
+func (w *world) createIn(p id.Project, address string, types ...string) (webhook.Hook, secret.Text) {
+	w.t.Helper()
+	h, text, err := w.service.Create(context.Background(), p, webhook.Change{URL: &address, Types: &types}, origin)
 	must(w.t, err)
 	return h, text
 }
