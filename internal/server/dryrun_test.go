@@ -23,6 +23,9 @@ type foreseen struct {
 	project directory.Project
 	tenants []directory.Tenant
 	places  map[id.User][]id.Tenant
+	roles   []id.Role
+	gone    map[id.User]bool // disabled or deleted
+	closed  map[id.Tenant]bool
 	rows    []session.Row
 }
 
@@ -49,10 +52,11 @@ func (f *foreseen) patch() string {
 }
 
 // generate makes a project with tenants, users in up to three of them, and sessions of
-// every age that were refreshed or repeated at any time.
+// every age that were refreshed or repeated at any time. Some are in a tenant, in some
+// somebody acts as the user, and of some the user or the tenant is disabled or gone.
 func generate(t *testing.T, seed uint64, sessions int) *foreseen {
 	t.Helper()
-	f := &foreseen{world: newApp(t, slog.LevelError), g: rand.New(rand.NewPCG(seed, seed)), places: map[id.User][]id.Tenant{}}
+	f := &foreseen{world: newApp(t, slog.LevelError), g: rand.New(rand.NewPCG(seed, seed)), places: map[id.User][]id.Tenant{}, gone: map[id.User]bool{}, closed: map[id.Tenant]bool{}}
 	var err error
 	f.project, err = f.app.CreateProject(t.Context(), "acme", operator)
 	f.must(err)
@@ -74,6 +78,9 @@ func generate(t *testing.T, seed uint64, sessions int) *foreseen {
 		}
 		f.tenants = append(f.tenants, tenant)
 	}
+	role := directory.Role{ID: id.NewRole(now), Project: f.project.ID, Name: "admin", CreatedAt: now, UpdatedAt: now}
+	f.must(f.store.Roles().Insert(t.Context(), role, audit.New(f.project.ID, now, audit.RoleCreated, operator)))
+	f.roles = []id.Role{role.ID}
 	var users []id.User
 	for i := range 50 {
 		users = append(users, f.user(fmt.Sprintf("user%d@example.com", i)))
@@ -89,16 +96,36 @@ func generate(t *testing.T, seed uint64, sessions int) *foreseen {
 		f.must(err)
 		f.rows = append(f.rows, row)
 	}
+	f.close(users)
 	return f
+}
+
+// close disables and deletes what sessions stand on.
+func (f *foreseen) close(users []id.User) {
+	for i, u := range users[:6] {
+		f.gone[u] = true
+		if i < 3 {
+			_, err := f.app.Directory.ChangeUser(f.t.Context(), f.project.ID, u, directory.UserChange{Status: new(directory.Disabled)}, operator)
+			f.must(err)
+			continue
+		}
+		f.must(f.app.Directory.DeleteUser(f.t.Context(), f.project.ID, u, operator))
+	}
+	if f.g.IntN(2) == 0 {
+		f.closed[f.tenants[4].ID] = true
+		_, err := f.app.Directory.ChangeTenant(f.t.Context(), f.project.ID, f.tenants[4].ID, directory.TenantChange{Status: new(directory.Disabled)}, operator)
+		f.must(err)
+	}
 }
 
 func (f *foreseen) user(login string) id.User {
 	now := f.clock.Now()
 	u := directory.User{ID: id.NewUser(now), Project: f.project.ID, LoginIDs: []string{login}, Status: directory.Enabled, CreatedAt: now, UpdatedAt: now}
 	for _, i := range f.g.Perm(len(f.tenants))[:f.g.IntN(4)] {
-		u.Memberships = append(u.Memberships, directory.Membership{Tenant: f.tenants[i].ID})
+		u.Memberships = append(u.Memberships, directory.Membership{Tenant: f.tenants[i].ID, Roles: f.roles[:f.g.IntN(2)]})
 		f.places[u.ID] = append(f.places[u.ID], f.tenants[i].ID)
 	}
+	u.Roles = f.roles[:f.g.IntN(2)]
 	f.must(f.store.Users().Insert(f.t.Context(), u, audit.New(f.project.ID, now, audit.UserCreated, operator)))
 	return u.ID
 }
@@ -108,7 +135,7 @@ func (f *foreseen) session(u id.User) session.Row {
 	ago := func(span time.Duration) time.Time {
 		return session.Instant(now.Add(-time.Duration(f.g.Int64N(int64(span) + 1))))
 	}
-	made := ago(f.span())
+	made := ago(min(f.span(), f.span(), f.span())) // or hardly any would live
 	row := session.Row{ID: id.NewSession(made), Project: f.project.ID, User: u, State: session.State{
 		Newest: id.NewRefresh(), CreatedAt: made, RotatedAt: made, AbsoluteAt: made.Add(28 * 24 * time.Hour),
 	}}
@@ -126,6 +153,12 @@ func (f *foreseen) session(u id.User) session.Row {
 	}
 	if f.g.IntN(5) == 0 {
 		row.IdleLimit = f.span()
+	}
+	if f.g.IntN(6) == 0 {
+		row.Actor = "support"
+	}
+	if in := f.places[u]; len(in) > 0 && in[0] != f.tenants[5].ID && f.g.IntN(2) == 0 {
+		row.Tenant = in[0]
 	}
 	if f.g.IntN(20) == 0 {
 		row.EndedAt, row.EndReason = ago(now.Sub(made)), session.Logout
@@ -183,12 +216,12 @@ func (f *foreseen) refresh(row session.Row) bool {
 	return true
 }
 
-// TestDryRunIsWhatHappens makes 10,000 sessions in all, asks what a change would do, makes
+// TestDryRunIsWhatHappens makes 12,000 sessions in all, asks what a change would do, makes
 // it, refreshes every session and compares: exactly.
 func TestDryRunIsWhatHappens(t *testing.T) {
 	var total session.Foreseen
-	for seed := range uint64(20) {
-		f := generate(t, seed, 500)
+	for seed := range uint64(40) {
+		f := generate(t, seed, 300)
 		var members id.Tenant
 		patch := []byte(f.patch())
 		propose := func() (directory.Proposal, error) {
@@ -232,7 +265,8 @@ func (f *foreseen) compare(got session.Foreseen, members id.Tenant, apply func()
 	before := map[id.Session]time.Time{}
 	for _, row := range f.rows {
 		before[row.ID] = f.ends(row)
-		if row.EndedAt.IsZero() && now.Before(before[row.ID]) && (members.IsZero() || contains(f.places[row.User], members)) {
+		over := !row.EndedAt.IsZero() || f.gone[row.User] || f.closed[row.Tenant]
+		if !over && now.Before(before[row.ID]) && (members.IsZero() || contains(f.places[row.User], members)) {
 			live = append(live, row)
 		}
 	}
