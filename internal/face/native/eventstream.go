@@ -63,36 +63,36 @@ func (t *tailSource) start(ctx context.Context, text string) (known bool, err er
 	return ok, err
 }
 
-func (t *tailSource) rest(ctx context.Context, to *stream) (<-chan struct{}, error) {
-	for {
-		grown := t.face.d.EventWatch.Grown() // before reading, so that nothing is missed
-		list, reached, err := t.face.d.Events.After(ctx, t.query.Project, t.at.Seq, streamStep)
+func (t *tailSource) part(ctx context.Context, to *stream) (<-chan struct{}, error) {
+	grown := t.face.d.EventWatch.Grown() // before reading, so that nothing is missed
+	list, reached, err := t.face.d.Events.After(ctx, t.query.Project, t.at.Seq, streamStep)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if t.at = e.Cursor(); !t.query.Selects(e.Event) {
+			continue
+		}
+		data, err := json.Marshal(e.Public())
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range list {
-			if t.at = e.Cursor(); !t.query.Selects(e.Event) {
-				continue
-			}
-			data, err := json.Marshal(e.Public())
-			if err != nil {
-				return nil, err
-			}
-			to.event("event", t.at.String(), data)
-		}
-		done := reached == t.at.Seq && len(list) == 0
-		if reached > t.at.Seq {
-			t.at = audit.Cursor{Seq: reached} // others' events, or none that is wanted
-		}
-		if done {
-			if err := t.caught(ctx, to); err != nil {
-				return nil, err
-			}
-		}
-		if err := to.flush(); err != nil || done {
-			return grown, err
-		}
+		to.event("event", t.at.String(), data)
 	}
+	done := reached == t.at.Seq && len(list) == 0
+	if reached > t.at.Seq {
+		t.at = audit.Cursor{Seq: reached} // others' events, or none that is wanted
+	}
+	if done {
+		err = t.caught(ctx, to)
+	}
+	if err == nil {
+		err = to.flush()
+	}
+	if err != nil || !done {
+		return nil, err
+	}
+	return grown, nil
 }
 
 // caught says once that the reader has everything, and gives the place the tag that tells

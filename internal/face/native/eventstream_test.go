@@ -197,20 +197,66 @@ func TestEventStreamEnds(t *testing.T) {
 			end()
 		}
 	})
+	for name, gone := range map[string]func(t *testing.T, w *world) call{
+		"key": func(t *testing.T, w *world) call {
+			keys, err := w.directory.Keys(t.Context(), w.project, id.ManagementKey{}, 9)
+			must(t, err)
+			return w.manage("DELETE", "/management-keys/"+keys[0].ID.String(), "")
+		},
+		"project": func(_ *testing.T, w *world) call {
+			return w.manage("DELETE", "", fmt.Sprintf(`{"confirm":%q}`, w.project))
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			answer, end := w.follow(t, "", "")
+			defer end()
+			w.ok(t, gone(t, w), nil)
+			time.Sleep(61 * time.Second)
+			synctest.Wait()
+			before := len(answer.text())
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if len(answer.text()) != before {
+				t.Errorf("the stream goes on without its %s", name)
+			}
+		})
+	}
+}
+
+// slow is an answer whose reader takes as long for each part as it may.
+type slow struct{ *taped }
+
+func (s slow) Write(b []byte) (int, error) {
+	time.Sleep(9 * time.Second)
+	return s.taped.Write(b)
+}
+
+// Attack: somebody whose key is gone goes on reading, so slowly that there is always more.
+func TestAttackSlowReaderOutlivesItsKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		answer, end := w.follow(t, "", "")
-		defer end()
+		for range 20 * 256 { // 20 parts, three minutes
+			w.written(t, w.project)
+		}
 		keys, err := w.directory.Keys(t.Context(), w.project, id.ManagementKey{}, 9)
 		must(t, err)
+		c := w.manage("GET", "/events?after=0.00000000", "")
+		c.header = http.Header{"Accept": {"text/event-stream"}}
+		answer, ended := slow{&taped{ResponseRecorder: httptest.NewRecorder()}}, make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.handler.ServeHTTP(answer, c.request(t))
+		}()
+		synctest.Wait()
 		w.ok(t, w.manage("DELETE", "/management-keys/"+keys[0].ID.String(), ""), nil)
-		time.Sleep(61 * time.Second)
+		time.Sleep(80 * time.Second)
 		synctest.Wait()
-		before := len(answer.text())
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if len(answer.text()) != before {
+		select {
+		case <-ended:
+		default:
 			t.Error("the stream goes on without its key")
 		}
+		<-ended
 	})
 }

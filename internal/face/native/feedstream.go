@@ -24,26 +24,22 @@ func (f *Face) stream(w http.ResponseWriter, r *http.Request, c caller, sub *rev
 	return s.run(r.Context(), &feedSource{face: f, sub: sub})
 }
 
-func (l *feedSource) rest(ctx context.Context, to *stream) (<-chan struct{}, error) {
-	for {
-		lines, ready, err := l.sub.Next(ctx, streamStep)
-		if err != nil {
-			return nil, err
-		}
-		for _, line := range lines {
-			to.event("revocation", line.Cursor.String(), line.JSON)
-		}
-		if ready != nil && !l.live {
-			l.live = l.alive(to)
-		}
-		if err := to.flush(); err != nil {
-			return nil, err
-		}
-		l.sent(lines)
-		if ready != nil {
-			return ready, nil
-		}
+func (l *feedSource) part(ctx context.Context, to *stream) (<-chan struct{}, error) {
+	lines, ready, err := l.sub.Next(ctx, streamStep)
+	if err != nil {
+		return nil, err
 	}
+	for _, line := range lines {
+		to.event("revocation", line.Cursor.String(), line.JSON)
+	}
+	if ready != nil && !l.live {
+		l.live = l.alive(to)
+	}
+	if err := to.flush(); err != nil {
+		return nil, err
+	}
+	l.sent(lines)
+	return ready, nil
 }
 
 func (l *feedSource) beat(to *stream) { l.live = l.alive(to) || l.live }

@@ -32,14 +32,15 @@ const (
 	// streamRetry is how soon one may try again who couldn't be served.
 	streamRetry = time.Second
 
-	// streamStep is how many entries are written between two deadlines.
+	// streamStep is how many entries are a part of a stream, with a deadline of its own.
 	streamStep = 256
 )
 
 // source is what a stream tells.
 type source interface {
-	// rest writes what there is, and returns what is closed when there is more.
-	rest(ctx context.Context, to *stream) (<-chan struct{}, error)
+	// part writes the next streamStep entries at most, and returns what is closed when
+	// there is more; nil when there is more already.
+	part(ctx context.Context, to *stream) (<-chan struct{}, error)
 
 	// beat is called now and then, so that the reader knows that the connection is there.
 	beat(to *stream)
@@ -76,38 +77,56 @@ func (f *Face) begin(w http.ResponseWriter, r *http.Request, c caller, scope dir
 }
 
 // run writes until the reader is gone, the server drains, the key opens nothing any
-// more, or the stream is old enough.
+// more, or the stream is old enough. All of that is looked at between two parts as well: a
+// slow reader, for whom there always is more, doesn't outlive the key.
 func (s *stream) run(ctx context.Context, of source) error {
 	// The end of the answer is written after the last event's deadline.
 	defer func() { s.rc.SetWriteDeadline(time.Now().Add(patience)) }()
+	ctx, cancel := context.WithTimeout(ctx, streamLife-streamJitter+rand.N(2*streamJitter))
+	defer cancel()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	prove := time.NewTicker(proveEvery)
-	defer prove.Stop()
-	end := time.NewTimer(streamLife - streamJitter + rand.N(2*streamJitter))
-	defer end.Stop()
-	for {
-		ready, err := of.rest(ctx, s)
-		if err != nil {
+	for proved := time.Now(); !s.over(ctx); {
+		ready, err := of.part(ctx, s)
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.face.d.Draining:
-			return nil
-		case <-end.C:
-			return nil
-		case <-ready:
-		case <-beat.C:
-			of.beat(s)
-		case <-prove.C:
-			switch fault.KindOf(s.prove(ctx)) {
-			case fault.Unauthenticated, fault.Forbidden:
-				return nil
+		if ready != nil {
+			select {
+			case <-ready:
+			case <-beat.C:
+				of.beat(s)
+			case <-ctx.Done():
+			case <-s.face.d.Draining:
 			}
 		}
+		if time.Since(proved) < proveEvery {
+			continue
+		}
+		if proved = time.Now(); s.disproved(ctx) {
+			return nil
+		}
 	}
+	return nil
+}
+
+// over reports whether the stream has to end, whatever there is to be written.
+func (s *stream) over(ctx context.Context) bool {
+	select {
+	case <-s.face.d.Draining:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+// disproved reports whether the key opens the stream no more, or its project was deleted.
+func (s *stream) disproved(ctx context.Context) bool {
+	switch fault.KindOf(s.prove(ctx)) {
+	case fault.Unauthenticated, fault.Forbidden, fault.NotFound:
+		return true
+	}
+	return false
 }
 
 func (s *stream) time() []byte {
