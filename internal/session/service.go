@@ -49,9 +49,11 @@ type Found struct {
 	Flagged []claim.Finding
 }
 
-func (s *Service) found(r Row, u Subject) Found {
-	status, reason := r.Status(u, s.now())
-	return Found{Row: r, Status: status, Reason: reason}
+func (s *Service) found(r Row, u Subject) Found { return r.found(u, s.now()) }
+
+func (r *Row) found(u Subject, now time.Time) Found {
+	status, reason := r.Status(u, now)
+	return Found{Row: *r, Status: status, Reason: reason}
 }
 
 // Get returns a session; fault.NotFound when the project has none such.
@@ -75,9 +77,10 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Found, id.Session, erro
 	if err != nil {
 		return nil, id.Session{}, err
 	}
+	now := s.now()
 	out := make([]Found, len(rows))
 	for i := range rows {
-		out[i] = s.found(rows[i], subjects[i])
+		out[i] = rows[i].found(subjects[i], now)
 	}
 	return out, next, nil
 }

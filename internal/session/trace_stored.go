@@ -16,6 +16,10 @@ import (
 const (
 	traceVersion = 1
 	agentLimit   = 40
+
+	// typicalEntry is a little more than what a rotation takes, of which most traces
+	// consist: room is made for as many entries at once.
+	typicalEntry = 20
 )
 
 const (
@@ -142,6 +146,9 @@ func (t *Trace) UnmarshalBinary(b []byte) error {
 		return errTrace
 	}
 	t.Dropped = int(r.uvarint())
+	if len(r.b) > 0 {
+		t.Entries = make([]Entry, 0, min(max(1, len(r.b)/typicalEntry), TraceLimit))
+	}
 	var before told
 	for len(r.b) > 0 && !r.bad && len(t.Entries) < TraceLimit {
 		e := r.entry(before)

@@ -148,9 +148,9 @@ func (f *Face) list(ctx context.Context, filter session.Filter, page wire.Page) 
 	if err != nil {
 		return latchkey.SessionList{}, err
 	}
-	out := latchkey.SessionList{Sessions: []latchkey.Session{}}
-	for _, s := range found {
-		out.Sessions = append(out.Sessions, renderSession(s))
+	out := latchkey.SessionList{Sessions: make([]latchkey.Session, len(found))}
+	for i := range found {
+		out.Sessions[i] = renderSession(found[i])
 	}
 	if !next.IsZero() {
 		out.NextPageToken = wire.EncodePage(next[:])

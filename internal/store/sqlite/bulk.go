@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -71,6 +72,9 @@ func within(network netip.Prefix, address string) bool {
 // clock returns the time of one read.
 func (s *Store) clock() time.Time { return session.Instant(s.queue.now()) }
 
+// A list that has found a few makes room for as many as the largest page shows.
+const few, many = 16, 200
+
 func (s bulk) List(ctx context.Context, f session.Filter) (rows []session.Row, subjects []session.Subject, next id.Session, err error) {
 	err = s.readLong(ctx, func(c *engine.Conn) error {
 		now := s.clock()
@@ -90,6 +94,9 @@ func (s bulk) List(ctx context.Context, f session.Filter) (rows []session.Row, s
 			if len(rows) == f.Limit {
 				next = rows[len(rows)-1].ID
 				break
+			}
+			if len(rows) == few { // growing step by step would copy each row several times
+				rows, subjects = slices.Grow(rows, min(f.Limit, many)-few), slices.Grow(subjects, min(f.Limit, many)-few)
 			}
 			found.readBody(q)
 			rows, subjects = append(rows, found.row), append(subjects, found.subject)
