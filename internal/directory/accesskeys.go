@@ -188,6 +188,13 @@ func (s *Service) ChangeAccessKey(ctx context.Context, p id.Project, k id.Access
 	if err != nil {
 		return AccessKey{}, err
 	}
+	if len(wanted.bad) > 0 {
+		old, err := s.accessKeys.Find(ctx, p, k)
+		if err == nil {
+			_, _, err = wanted.apply(old)
+		}
+		return AccessKey{}, err
+	}
 	now := wanted.now
 	return s.accessKeys.Change(ctx, p, k, func(old AccessKey) (AccessKey, []audit.Event, error) {
 		changed, flagged, err := wanted.apply(old)

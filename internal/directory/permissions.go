@@ -2,18 +2,21 @@ package directory
 
 import (
 	"context"
+	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
 const badPermission = "The permission can't be stored like this."
 
 // CreatePermission adds a permission to the catalogue. A name that is taken, and a full
-// catalogue, is fault.Conflict.
-func (s *Service) CreatePermission(ctx context.Context, p id.Project, name, description string, o audit.Origin) (Permission, error) {
+// catalogue, is fault.Conflict. unreadable is what a face couldn't read of the request: see
+// RoleChange.
+func (s *Service) CreatePermission(ctx context.Context, p id.Project, name, description string, o audit.Origin, unreadable ...fault.Field) (Permission, error) {
 	now := s.now()
-	var bad problems
+	bad := problems(slices.Clone(unreadable))
 	checkWord(&bad, "/name", name)
 	checkDescription(&bad, description)
 	if err := bad.refusal(badPermission); err != nil {
@@ -29,9 +32,9 @@ func (s *Service) Permissions(ctx context.Context, p id.Project, after string, l
 }
 
 // DescribePermission replaces the description of a permission. The name is what programs
-// go by, and stays.
-func (s *Service) DescribePermission(ctx context.Context, p id.Project, name, description string, o audit.Origin) (Permission, error) {
-	var bad problems
+// go by, and stays. unreadable is as in CreatePermission.
+func (s *Service) DescribePermission(ctx context.Context, p id.Project, name, description string, o audit.Origin, unreadable ...fault.Field) (Permission, error) {
+	bad := problems(slices.Clone(unreadable))
 	checkDescription(&bad, description)
 	if err := bad.refusal(badPermission); err != nil {
 		return Permission{}, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -14,6 +15,10 @@ type RoleChange struct {
 	Name        *string
 	Description *string
 	Permissions *[]string // all that it has from then on
+
+	// Unreadable is what a face couldn't read of the request. The change is refused with
+	// it and with everything else that is wrong.
+	Unreadable []fault.Field
 }
 
 // apply returns r with the change made; what is wrong with what was said is told in bad.
@@ -86,7 +91,7 @@ func (s *Service) CreateRole(ctx context.Context, p id.Project, tenant string, c
 	if c.Name == nil {
 		c.Name = new(string)
 	}
-	var bad problems
+	bad := problems(slices.Clone(c.Unreadable))
 	r := c.apply(Role{ID: id.NewRole(now), Project: p, CreatedAt: millis(now), UpdatedAt: millis(now)}, &bad)
 	if tenant != "" {
 		t, found, err := s.look(p).tenant(ctx, tenant)
@@ -122,7 +127,7 @@ func (s *Service) Roles(ctx context.Context, q RoleQuery) ([]Role, error) {
 // told in the same transaction to ask for newer tokens.
 func (s *Service) ChangeRole(ctx context.Context, p id.Project, r id.Role, c RoleChange, o audit.Origin) (Role, error) {
 	now := s.now()
-	var bad problems
+	bad := problems(slices.Clone(c.Unreadable))
 	c.apply(Role{}, &bad)
 	err := s.checkCatalogue(ctx, p, c.Permissions, &bad)
 	if err == nil {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -14,6 +16,10 @@ type TenantChange struct {
 	Name       *string
 	Status     *Status
 	Attributes json.RawMessage // a JSON merge patch
+
+	// Unreadable is what a face couldn't read of the request. The change is refused with
+	// it and with everything else that is wrong.
+	Unreadable []fault.Field
 }
 
 // apply returns t with the change made; what is wrong with the result is told in bad.
@@ -43,7 +49,7 @@ const badTenant = "The tenant can't be stored like this."
 // CreateTenant adds a tenant. A name is needed.
 func (s *Service) CreateTenant(ctx context.Context, p id.Project, c TenantChange, o audit.Origin) (Tenant, error) {
 	now := s.now()
-	var bad problems
+	bad := problems(slices.Clone(c.Unreadable))
 	t := c.apply(Tenant{ID: id.NewTenant(now), Project: p, Status: Enabled, CreatedAt: millis(now), UpdatedAt: millis(now)}, &bad)
 	if err := bad.refusal(badTenant); err != nil {
 		return Tenant{}, err
@@ -65,6 +71,9 @@ func (s *Service) Tenants(ctx context.Context, q TenantQuery) ([]Tenant, id.Tena
 // ChangeTenant changes a tenant. Disabling ends every session in which it is the current
 // tenant, in the same transaction; enabling again doesn't bring them back.
 func (s *Service) ChangeTenant(ctx context.Context, p id.Project, t id.Tenant, c TenantChange, o audit.Origin) (Tenant, error) {
+	if len(c.Unreadable) > 0 {
+		return Tenant{}, s.refuseTenant(ctx, p, t, c)
+	}
 	now := s.now()
 	return s.tenants.Change(ctx, p, t, func(old Tenant) (Tenant, []audit.Event, error) {
 		var bad problems
@@ -86,6 +95,17 @@ func (s *Service) ChangeTenant(ctx context.Context, p id.Project, t id.Tenant, c
 		}
 		return changed, []audit.Event{audit.New(p, now, kind, o).With("tenant", t.String()).With("name", changed.Name)}, nil
 	})
+}
+
+// refuseTenant tells all that is wrong with a change that was unreadable in part.
+func (s *Service) refuseTenant(ctx context.Context, p id.Project, t id.Tenant, c TenantChange) error {
+	old, err := s.tenants.Find(ctx, p, t)
+	if err != nil {
+		return err
+	}
+	bad := problems(slices.Clone(c.Unreadable))
+	c.apply(old, &bad)
+	return bad.refusal(badTenant)
 }
 
 // DeleteTenant removes a tenant with its own roles. Sessions in which it is the current

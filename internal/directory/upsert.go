@@ -14,9 +14,8 @@ import (
 // A user who is like that already isn't written again. Login ids of two different users
 // are fault.Conflict.
 func (s *Service) Upsert(ctx context.Context, p id.Project, c UserChange, o audit.Origin) (User, error) {
-	if c.LoginIDs == nil || len(*c.LoginIDs) == 0 {
-		return User{}, fault.New(fault.Invalid, "The user can't be found or made.").WithFields(
-			fault.Field{Pointer: "/loginIds", Code: "required", Detail: "A user object needs its login ids."})
+	if err := c.named(); err != nil {
+		return User{}, err
 	}
 	for range attempts {
 		known, err := s.anyOf(ctx, p, *c.LoginIDs)
@@ -39,6 +38,30 @@ func (s *Service) Upsert(ctx context.Context, p id.Project, c UserChange, o audi
 	return User{}, fault.New(fault.Conflict, "The user is being changed by others; try again.")
 }
 
+// CheckUpsert returns what Upsert would refuse of c, and changes nothing.
+func (s *Service) CheckUpsert(ctx context.Context, p id.Project, c UserChange) error {
+	if err := c.named(); err != nil {
+		return err
+	}
+	known, err := s.anyOf(ctx, p, *c.LoginIDs)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		_, _, err = s.newUser(ctx, s.look(p), c, audit.Origin{})
+	case err == nil:
+		_, _, err = s.wanted(ctx, known, c)
+	}
+	return err
+}
+
+// named refuses a change that nobody can be found by.
+func (c UserChange) named() error {
+	if c.LoginIDs != nil && len(*c.LoginIDs) > 0 {
+		return nil
+	}
+	return fault.New(fault.Invalid, "The user can't be found or made.").WithFields(
+		fault.Field{Pointer: "/loginIds", Code: "required", Detail: "A user object needs its login ids."})
+}
+
 func (s *Service) anyOf(ctx context.Context, p id.Project, logins []string) (User, error) {
 	for _, login := range logins[:min(len(logins), maxLoginIDs)] {
 		u, err := s.users.FindByLogin(ctx, p, login)
@@ -49,17 +72,26 @@ func (s *Service) anyOf(ctx context.Context, p id.Project, logins []string) (Use
 	return User{}, fault.New(fault.NotFound, "This project has no such user.")
 }
 
-func (s *Service) bringTo(ctx context.Context, known User, c UserChange, o audit.Origin) (User, error) {
-	var bad problems
+// wanted returns a user as a change wants them, and what the change grants.
+func (s *Service) wanted(ctx context.Context, known User, c UserChange) (User, granting, error) {
+	bad := problems(slices.Clone(c.Unreadable))
 	wanted := c.apply(known, &bad)
 	granted, err := s.look(known.Project).grants(ctx, c.GrantChange, &bad)
 	if err == nil {
 		err = bad.refusal(badUser)
 	}
 	if err != nil {
-		return User{}, err
+		return User{}, granting{}, err
 	}
 	wanted.Grants = granted.to(known.Grants).tidy()
+	return wanted, granted, nil
+}
+
+func (s *Service) bringTo(ctx context.Context, known User, c UserChange, o audit.Origin) (User, error) {
+	wanted, granted, err := s.wanted(ctx, known, c)
+	if err != nil {
+		return User{}, err
+	}
 	if slices.Equal(wanted.LoginIDs, known.LoginIDs) && wanted.Name == known.Name && wanted.Email == known.Email && wanted.Phone == known.Phone &&
 		wanted.Status == known.Status && bytes.Equal(wanted.Attributes, known.Attributes) && wanted.Grants.Equal(known.Grants) {
 		return known, nil

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -34,6 +35,10 @@ type UserChange struct {
 	Status     *Status
 	Attributes json.RawMessage // a JSON merge patch
 	GrantChange
+
+	// Unreadable is what a face couldn't read of the request. The change is refused with
+	// it and with everything else that is wrong.
+	Unreadable []fault.Field
 }
 
 // profile reports whether anything but grants is said.
@@ -121,7 +126,7 @@ func (s *Service) newUser(ctx context.Context, l *lookup, c UserChange, o audit.
 	if c.LoginIDs == nil {
 		c.LoginIDs = new([]string)
 	}
-	var bad problems
+	bad := problems(slices.Clone(c.Unreadable))
 	u := c.apply(User{ID: id.NewUser(now), Project: l.p, Status: Enabled, CreatedAt: millis(now), UpdatedAt: millis(now)}, &bad)
 	granted, err := l.grants(ctx, c.GrantChange, &bad)
 	if err == nil {
@@ -163,7 +168,7 @@ func (s *Service) ChangeUser(ctx context.Context, p id.Project, u id.User, c Use
 func (s *Service) changeUser(ctx context.Context, p id.Project, u id.User, c UserChange, granted granting, o audit.Origin) (User, error) {
 	now := s.now()
 	return s.users.Change(ctx, p, u, func(old User) (User, []audit.Event, error) {
-		var bad problems
+		var bad problems // nothing was unreadable: checkChange has refused that
 		changed := c.apply(old, &bad)
 		if err := bad.refusal(badUser); err != nil {
 			return old, nil, err
@@ -186,18 +191,18 @@ func (s *Service) changeUser(ctx context.Context, p id.Project, u id.User, c Use
 	})
 }
 
-// checkChange finds what a change of grants names. When that is refused, what else is
-// wrong with the change is told with it; otherwise that is left to the transaction of the
-// change.
+// checkChange finds what a change of grants names, and refuses what is unreadable. What
+// else is wrong with the change is told with it; otherwise that is left to the transaction
+// of the change.
 func (s *Service) checkChange(ctx context.Context, p id.Project, u id.User, c UserChange) (granting, error) {
-	if c.none() {
+	if c.none() && len(c.Unreadable) == 0 {
 		return granting{}, nil
 	}
 	known, err := s.users.Find(ctx, p, u)
 	if err != nil {
 		return granting{}, err
 	}
-	var bad problems
+	bad := problems(slices.Clone(c.Unreadable))
 	c.apply(known, &bad)
 	granted, err := s.look(p).grants(ctx, c.GrantChange, &bad)
 	if err == nil {

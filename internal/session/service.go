@@ -166,6 +166,35 @@ type ClaimsChange struct {
 	Claims json.RawMessage
 	NSec   json.RawMessage
 	Lint   claim.LintPolicy // what is done about personal data and secrets in what is set
+
+	// Unreadable is what a face couldn't read of the request. The change is refused with
+	// it and with everything else that is wrong.
+	Unreadable []fault.Field
+}
+
+// refusal returns one error for what is unreadable and what errs refuse, of the kind of the
+// first; nil when there is nothing.
+func (c ClaimsChange) refusal(errs ...error) error {
+	var all *fault.Error
+	if len(c.Unreadable) > 0 {
+		all = fault.New(fault.Invalid, "The claims can't be changed like this.").WithFields(c.Unreadable...)
+	}
+	for _, err := range errs {
+		var refusal *fault.Error
+		switch {
+		case err == nil:
+		case !errors.As(err, &refusal):
+			return err
+		case all == nil:
+			all = refusal
+		default:
+			all = all.WithFields(refusal.Fields...)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
 }
 
 // ChangeClaims merges changes into the custom claims of a session. The next refresh
@@ -210,10 +239,10 @@ func (s *Service) ChangeClaims(ctx context.Context, p id.Project, sid id.Session
 // is new to the session: nobody needs to be told twice.
 func (c ClaimsChange) merge(had Row) (row Row, flagged []claim.Finding, news bool, err error) {
 	row = had
-	if row.Claims, err = claim.Merge(had.Claims, c.Claims, "/claims", true); err != nil {
-		return row, nil, false, err
-	}
-	if row.NSec, err = claim.Merge(had.NSec, c.NSec, "/nsec", false); err != nil {
+	var claimsErr, nsecErr error
+	row.Claims, claimsErr = claim.Merge(had.Claims, c.Claims, "/claims", true)
+	row.NSec, nsecErr = claim.Merge(had.NSec, c.NSec, "/nsec", false)
+	if err := c.refusal(claimsErr, nsecErr); err != nil {
 		return row, nil, false, err
 	}
 	// Merged into nothing, a patch is what it sets. Only that is looked at: what the

@@ -34,6 +34,7 @@ func TestEveryProblemHasItsPlace(t *testing.T) {
 		"no object":                   {[]string{`[]`, `"user"`, `7`}, "1 /kind unknown\n2 /kind unknown\n3 /kind unknown\n"},
 		"unknown kind":                {[]string{`{"kind":"session"}`, `{"loginIds":["x"]}`}, "1 /kind unknown\n2 /kind unknown\n"},
 		"unknown members":             {[]string{`{"kind":"user","loginIds":["x"],"loginids":["y"],"epoch":1}`}, "1 /loginids unknown\n1 /epoch unknown\n"},
+		"unknown and wrong":           {[]string{fmt.Sprintf(`{"kind":"user","loginIds":[""],"phone":"1","roles":["nope"],"nick":1,"tenants":[{"tenant":%q,"rolls":[]}]}`, tenant), fmt.Sprintf(`{"kind":"tenant","id":%q,"nick":1,"name":"","attributes":{"":1}}`, tenant)}, "1 /nick unknown\n1 /tenants/0/rolls unknown\n1 /roles/0 unknown\n1 /loginIds/0 format\n1 /phone format\n2 /nick unknown\n2 /name format\n2 /attributes/ format\n"},
 		"a member twice":              {[]string{`{"kind":"user","loginIds":["x"],"name":"a","name":"b"}`}, "1 /name duplicate\n"},
 		"wrong types":                 {[]string{`{"kind":"user","loginIds":"x","name":7,"roles":[1]}`}, "1 /loginIds type\n1 /name type\n1 /roles/0 type\n"},
 		"a later version":             {[]string{`{"latchkey":"project","version":2}`, `{"kind":"end","counts":{}}`}, "1 /version range\n"},

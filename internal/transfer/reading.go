@@ -176,7 +176,12 @@ func (r *reading) record(n int, k Kind, text []byte) error {
 // decoded reads a line into its type and hands it on, unless it can't be read.
 func decoded[T any](r *reading, n int, text []byte, do func(n int, record T) error) error {
 	var record T
-	if r.refused(n, "", wire.DecodeRaw(text, "", &record)) {
+	unknown, err := wire.DecodeRawKnown(text, "", &record)
+	if r.refused(n, "", err) {
+		return nil
+	}
+	// What is wrong with the values is told as well, though not while something is applied.
+	if r.report.fields(n, "", unknown); len(unknown) > 0 && r.apply {
 		return nil
 	}
 	return do(n, record)

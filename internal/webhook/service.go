@@ -78,11 +78,15 @@ type Change struct {
 	Types       *[]string
 	Description *string
 	Enabled     *bool
+
+	// Unreadable is what a face couldn't read of the request. The change is refused with
+	// it and with everything else that is wrong.
+	Unreadable []fault.Field
 }
 
 // apply returns the webhook with the changes. Everything that is wrong is told.
 func (c Change) apply(h Hook, networks Networks) (Hook, error) {
-	var bad []fault.Field
+	bad := slices.Clone(c.Unreadable)
 	if c.URL != nil {
 		bad = append(bad, networks.checkURL(*c.URL)...)
 		h.URL = *c.URL
@@ -124,7 +128,7 @@ func checkTypes(types []string) []fault.Field {
 // what happens from now on.
 func (s *Service) Create(ctx context.Context, p id.Project, c Change, o audit.Origin) (Hook, secret.Text, error) {
 	if c.URL == nil {
-		c.URL = new("")
+		c.Unreadable = append(slices.Clip(c.Unreadable), fault.Field{Pointer: "/url", Code: "required", Detail: "The member is required."})
 	}
 	now := s.d.Now()
 	h, err := c.apply(Hook{ID: id.NewWebhook(now), Project: p, Enabled: true, CreatedAt: now, UpdatedAt: now}, s.d.Networks)
@@ -151,6 +155,13 @@ func (s *Service) List(ctx context.Context, p id.Project, after id.Webhook, limi
 // Change changes a webhook. One that is enabled again gets what happens from then on, not
 // what happened meanwhile.
 func (s *Service) Change(ctx context.Context, p id.Project, w id.Webhook, c Change, o audit.Origin) (Hook, error) {
+	if len(c.Unreadable) > 0 {
+		h, err := s.d.Store.Find(ctx, p, w)
+		if err == nil {
+			_, err = c.apply(h, s.d.Networks)
+		}
+		return Hook{}, err
+	}
 	return s.d.Store.Change(ctx, p, w, func(h Hook) (Hook, []audit.Event, error) {
 		changed, err := c.apply(h, s.d.Networks)
 		if err != nil {

@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
@@ -67,14 +68,14 @@ func (f *Face) accessKeyRoutes() []Route {
 
 // accessKeyChange reads a request. Of a new key everything counts, of a change all but
 // the user.
-func accessKeyChange(b latchkey.AccessKeyRequest) (directory.AccessKeyChange, error) {
+func accessKeyChange(b latchkey.AccessKeyRequest, unknown wire.Unknown) (directory.AccessKeyChange, error) {
 	c := directory.AccessKeyChange{
 		Name: b.Name, Description: b.Description, Status: (*directory.Status)(b.Status), Claims: b.Claims, Attributes: b.Attributes,
-		GrantChange: grantChange(b.Roles, b.Tenants), ExpiresAt: b.ExpiresAt,
+		GrantChange: grantChange(b.Roles, b.Tenants), ExpiresAt: b.ExpiresAt, Unreadable: slices.Clone(unknown),
 	}
 	if b.Networks != nil {
 		networks, bad := readNetworks(*b.Networks)
-		c.Networks, c.Unreadable = &networks, bad
+		c.Networks, c.Unreadable = &networks, append(c.Unreadable, bad...)
 	}
 	if !b.NeverExpires {
 		return c, nil
@@ -89,12 +90,13 @@ func accessKeyChange(b latchkey.AccessKeyRequest) (directory.AccessKeyChange, er
 
 func (f *Face) createAccessKey(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.AccessKeyRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
-		return err
-	}
-	change, err := accessKeyChange(body)
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
 	if err != nil {
 		return err
+	}
+	change, err := accessKeyChange(body, unknown)
+	if err != nil {
+		return unknown.With(err)
 	}
 	var owner id.User
 	if body.User != "" {
@@ -107,7 +109,7 @@ func (f *Face) createAccessKey(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	k, clear, err := f.d.Directory.CreateAccessKey(r.Context(), c.project, owner, change, fits, c.origin)
-	if err = f.linted(err, nil); err != nil {
+	if err = f.linted(unknown.With(err), nil); err != nil {
 		return err
 	}
 	rendered, err := f.renderAccessKeys(r.Context(), c.project, k)
@@ -177,27 +179,28 @@ func (f *Face) getAccessKey(w http.ResponseWriter, r *http.Request, c caller) er
 
 func (f *Face) changeAccessKey(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.AccessKeyRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	k, err := pathAccessKey(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
 	if body.User != "" {
-		return fault.New(fault.Invalid, "The access key can't be changed like this.").WithFields(
-			fault.Field{Pointer: "/user", Code: "unknown", Detail: "Whose key it is never changes: make another one."})
+		return unknown.With(fault.New(fault.Invalid, "The access key can't be changed like this.").WithFields(
+			fault.Field{Pointer: "/user", Code: "unknown", Detail: "Whose key it is never changes: make another one."}))
 	}
-	change, err := accessKeyChange(body)
+	change, err := accessKeyChange(body, unknown)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
 	fits, err := f.d.Tokens.AccessKeyFits(r.Context(), c.project)
 	if err != nil {
 		return err
 	}
 	changed, err := f.d.Directory.ChangeAccessKey(r.Context(), c.project, k, change, fits, c.origin)
-	if err = f.linted(err, nil); err != nil {
+	if err = f.linted(unknown.With(err), nil); err != nil {
 		return err
 	}
 	return f.answerAccessKey(w, r, changed)

@@ -88,7 +88,7 @@ func (f *Face) deleteMany(r *http.Request, c caller, names []string) []latchkey.
 func (f *Face) createMany(r *http.Request, c caller, all []latchkey.UserRequest) ([]latchkey.UserOutcome, error) {
 	changes := make([]directory.UserChange, len(all))
 	for i, one := range all {
-		changes[i] = userChange(one)
+		changes[i] = userChange(one, nil)
 	}
 	outcomes := f.d.Directory.CreateUsers(r.Context(), c.project, changes, c.origin)
 	out := make([]latchkey.UserOutcome, len(all))

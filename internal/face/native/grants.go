@@ -34,16 +34,17 @@ func (f *Face) grantRoutes() []Route {
 
 func (f *Face) setUserRoles(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.UserRoles
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	u, err := pathUser(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
-	change := directory.UserChange{GrantChange: directory.GrantChange{Roles: &body.Roles}}
+	change := directory.UserChange{GrantChange: directory.GrantChange{Roles: &body.Roles}, Unreadable: unknown}
 	changed, err := f.d.Directory.ChangeUser(r.Context(), c.project, u, change, c.origin)
-	if err != nil {
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return f.answerUser(w, r, http.StatusOK, changed)

@@ -61,11 +61,12 @@ func renderPermission(p directory.Permission) latchkey.Permission {
 
 func (f *Face) createPermission(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.PermissionRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
-	p, err := f.d.Directory.CreatePermission(r.Context(), c.project, body.Name, body.Description, c.origin)
-	if err != nil {
+	p, err := f.d.Directory.CreatePermission(r.Context(), c.project, body.Name, body.Description, c.origin, unknown...)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusCreated, renderPermission(p))
@@ -97,11 +98,12 @@ func (f *Face) listPermissions(w http.ResponseWriter, r *http.Request, c caller)
 
 func (f *Face) describePermission(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.PermissionChange
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
-	p, err := f.d.Directory.DescribePermission(r.Context(), c.project, r.PathValue("permission"), body.Description, c.origin)
-	if err != nil {
+	p, err := f.d.Directory.DescribePermission(r.Context(), c.project, r.PathValue("permission"), body.Description, c.origin, unknown...)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderPermission(p))

@@ -66,12 +66,13 @@ func renderRole(r directory.Role) latchkey.Role {
 
 func (f *Face) createRole(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.RoleRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
-	change := directory.RoleChange{Name: &body.Name, Description: &body.Description, Permissions: &body.Permissions}
+	change := directory.RoleChange{Name: &body.Name, Description: &body.Description, Permissions: &body.Permissions, Unreadable: unknown}
 	role, err := f.d.Directory.CreateRole(r.Context(), c.project, body.Tenant, change, c.origin)
-	if err != nil {
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusCreated, renderRole(role))
@@ -123,15 +124,17 @@ func (f *Face) getRole(w http.ResponseWriter, r *http.Request, c caller) error {
 
 func (f *Face) changeRole(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.RoleChange
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	id, err := pathRole(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
-	role, err := f.d.Directory.ChangeRole(r.Context(), c.project, id, directory.RoleChange(body), c.origin)
-	if err != nil {
+	change := directory.RoleChange{Name: body.Name, Description: body.Description, Permissions: body.Permissions, Unreadable: unknown}
+	role, err := f.d.Directory.ChangeRole(r.Context(), c.project, id, change, c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderRole(role))

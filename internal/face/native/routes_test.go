@@ -1,6 +1,7 @@
 package native_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -185,6 +186,15 @@ func TestEveryRouteRefusesWhatNoRouteTakes(t *testing.T) {
 					c.path = withQuery(c.path, "nonsense=1")
 				} else {
 					c.body = `{"nonsense":1}`
+				}
+				return latchkey.CodeInvalidRequest
+			},
+			"a member too many": func(c *call) latchkey.Code {
+				if c.method == "GET" {
+					c.path = withQuery(c.path, "nonsense=1")
+				} else {
+					c.body = strings.Replace(cmp.Or(c.body, "{}"), "{", `{"nonsense":1,`, 1)
+					c.body = strings.Replace(c.body, ",}", "}", 1)
 				}
 				return latchkey.CodeInvalidRequest
 			},

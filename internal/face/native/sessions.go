@@ -62,19 +62,19 @@ func (f *Face) sessionRoutes() []Route {
 
 func (f *Face) signIn(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.SignInRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	in := token.SignIn{
 		Project: c.project, AMR: body.AMR, Claims: body.Claims, NSec: body.NSec, Audience: body.Audience,
 		Lifetime: body.Lifetime.Std(), EndOthers: body.RevokeOthers, Actor: body.Actor, Origin: c.origin,
 	}
-	var err error
-	if in.Tenant, err = c.enters(body); err != nil {
-		return err
-	}
-	if in.Device, in.Context, err = readDevice(body.Device); err != nil {
-		return err
+	var tenantErr, deviceErr error
+	in.Tenant, tenantErr = c.enters(body)
+	in.Device, in.Context, deviceErr = readDevice(body.Device)
+	if len(unknown) > 0 || tenantErr != nil || deviceErr != nil {
+		return f.linted(f.refusedSignIn(r.Context(), c, body.User, in, unknown, tenantErr, deviceErr), nil)
 	}
 	if in.User, err = f.resolve(r.Context(), c, body.User, in); err != nil {
 		return f.linted(err, nil)
@@ -245,12 +245,13 @@ func (f *Face) trace(w http.ResponseWriter, r *http.Request, c caller) error {
 
 func (f *Face) changeClaims(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.ClaimsPatch
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	sid, err := pathSession(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
 	project, err := f.d.Tokens.Settings(r.Context(), c.project)
 	if err != nil {
@@ -260,9 +261,9 @@ func (f *Face) changeClaims(w http.ResponseWriter, r *http.Request, c caller) er
 	if err != nil {
 		return err
 	}
-	change := session.ClaimsChange{Claims: body.Claims, NSec: body.NSec, Lint: claim.LintPolicy(project.Settings.ClaimLint)}
+	change := session.ClaimsChange{Claims: body.Claims, NSec: body.NSec, Lint: claim.LintPolicy(project.Settings.ClaimLint), Unreadable: unknown}
 	found, err := f.d.Sessions.ChangeClaims(r.Context(), c.project, sid, change, fits, c.origin)
-	if err = f.linted(err, found.Flagged); err != nil {
+	if err = f.linted(unknown.With(err), found.Flagged); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderSession(found))

@@ -112,8 +112,12 @@ func renderVersion(v document.Version) latchkey.TemplateVersion {
 
 func (f *Face) saveTemplate(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.TemplateRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
+	}
+	if len(unknown) > 0 {
+		return unknown.With(f.d.Tokens.CheckDocument(r.Context(), c.project, pathKind(r), body.Document, body.Sample))
 	}
 	draft := document.Draft{Document: body.Document, Percent: document.Shares, Comment: body.Comment, Sample: body.Sample}
 	if body.Percent != nil {
@@ -211,20 +215,21 @@ func (f *Face) getTemplateVersion(w http.ResponseWriter, r *http.Request, c call
 
 func (f *Face) previewTemplate(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.TemplatePreviewRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	in := token.Preview{Project: c.project, Kind: pathKind(r), Document: body.Document, Sample: body.Sample}
 	if body.Session != "" {
 		sid, err := id.ParseSession(body.Session)
 		if err != nil {
-			return fault.New(fault.NotFound, "This project has no such session.")
+			return unknown.With(fault.New(fault.NotFound, "This project has no such session."))
 		}
 		in.Session = sid
 	}
 	p, err := f.d.Tokens.Preview(r.Context(), in)
-	if err != nil {
-		return err
+	if err != nil || len(unknown) > 0 {
+		return unknown.With(err)
 	}
 	return wire.JSON(w, http.StatusOK, renderPreview(p))
 }

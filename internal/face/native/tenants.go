@@ -46,8 +46,8 @@ func (f *Face) tenantRoutes() []Route {
 	}
 }
 
-func tenantChange(b latchkey.TenantRequest) directory.TenantChange {
-	return directory.TenantChange{Name: b.Name, Status: (*directory.Status)(b.Status), Attributes: b.Attributes}
+func tenantChange(b latchkey.TenantRequest, unknown wire.Unknown) directory.TenantChange {
+	return directory.TenantChange{Name: b.Name, Status: (*directory.Status)(b.Status), Attributes: b.Attributes, Unreadable: unknown}
 }
 
 func renderTenant(t directory.Tenant) latchkey.Tenant {
@@ -58,11 +58,12 @@ func renderTenant(t directory.Tenant) latchkey.Tenant {
 
 func (f *Face) createTenant(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.TenantRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
-	t, err := f.d.Directory.CreateTenant(r.Context(), c.project, tenantChange(body), c.origin)
-	if err != nil {
+	t, err := f.d.Directory.CreateTenant(r.Context(), c.project, tenantChange(body, unknown), c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusCreated, renderTenant(t))
@@ -105,15 +106,16 @@ func (f *Face) getTenant(w http.ResponseWriter, r *http.Request, c caller) error
 
 func (f *Face) changeTenant(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.TenantRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	id, err := pathTenant(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
-	t, err := f.d.Directory.ChangeTenant(r.Context(), c.project, id, tenantChange(body), c.origin)
-	if err != nil {
+	t, err := f.d.Directory.ChangeTenant(r.Context(), c.project, id, tenantChange(body, unknown), c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderTenant(t))

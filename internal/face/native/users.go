@@ -67,10 +67,10 @@ func pathUser(r *http.Request) (id.User, error) {
 	return u, nil
 }
 
-func userChange(b latchkey.UserRequest) directory.UserChange {
+func userChange(b latchkey.UserRequest, unknown wire.Unknown) directory.UserChange {
 	return directory.UserChange{
 		LoginIDs: b.LoginIDs, Name: b.Name, Email: b.Email, Phone: b.Phone, Status: (*directory.Status)(b.Status), Attributes: b.Attributes,
-		GrantChange: grantChange(b.Roles, b.Tenants),
+		GrantChange: grantChange(b.Roles, b.Tenants), Unreadable: unknown,
 	}
 }
 
@@ -97,11 +97,12 @@ func (f *Face) answerUser(w http.ResponseWriter, r *http.Request, status int, u 
 
 func (f *Face) createUser(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.UserRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
-	u, err := f.d.Directory.CreateUser(r.Context(), c.project, userChange(body), c.origin)
-	if err != nil {
+	u, err := f.d.Directory.CreateUser(r.Context(), c.project, userChange(body, unknown), c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return f.answerUser(w, r, http.StatusCreated, u)
@@ -204,15 +205,16 @@ func (f *Face) getUser(w http.ResponseWriter, r *http.Request, c caller) error {
 
 func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.UserRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	id, err := pathUser(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
-	u, err := f.d.Directory.ChangeUser(r.Context(), c.project, id, userChange(body), c.origin)
-	if err != nil {
+	u, err := f.d.Directory.ChangeUser(r.Context(), c.project, id, userChange(body, unknown), c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return f.answerUser(w, r, http.StatusOK, u)
@@ -232,29 +234,61 @@ func (f *Face) deleteUser(w http.ResponseWriter, r *http.Request, c caller) erro
 	return wire.JSON(w, http.StatusOK, nothing{})
 }
 
-// resolve finds the user of a sign-in, or creates or updates one.
-func (f *Face) resolve(ctx context.Context, c caller, ref latchkey.UserReference, in token.SignIn) (id.User, error) {
-	var text string
-	if json.Unmarshal(ref.RawMessage, &text) == nil {
-		return f.resolveName(ctx, c, text)
+// signer is the user of a sign-in: named by an id or a login id, or described.
+type signer struct {
+	name   string
+	change *directory.UserChange
+}
+
+// readSigner reads who is to be signed in.
+func (c caller) readSigner(ref latchkey.UserReference) (signer, wire.Unknown, error) {
+	var s signer
+	if json.Unmarshal(ref.RawMessage, &s.name) == nil {
+		return s, nil, nil
 	}
 	if !bytes.HasPrefix(ref.RawMessage, []byte("{")) {
-		return id.User{}, fault.New(fault.Invalid, "The user can't be read.").WithFields(
+		return s, nil, fault.New(fault.Invalid, "The user can't be read.").WithFields(
 			fault.Field{Pointer: "/user", Code: "type", Detail: "A user id, a login id or a user object is wanted."})
 	}
 	var body latchkey.SignInUser
-	if err := wire.DecodeRaw(ref.RawMessage, "/user", &body); err != nil {
-		return id.User{}, err
+	unknown, err := wire.DecodeRawKnown(ref.RawMessage, "/user", &body)
+	if err != nil {
+		return s, nil, err
 	}
+	change := signInChange(body)
+	s.change = &change
 	if !c.key.May(directory.ScopeUsers) {
-		return id.User{}, fault.New(fault.Forbidden, "The management key lacks the scope %q, which a user object needs; give a user id or a login id.", directory.ScopeUsers)
+		err = fault.New(fault.Forbidden, "The management key lacks the scope %q, which a user object needs; give a user id or a login id.", directory.ScopeUsers)
+	}
+	return s, unknown, err
+}
+
+// resolve finds the user of a sign-in, or creates or updates one.
+func (f *Face) resolve(ctx context.Context, c caller, ref latchkey.UserReference, in token.SignIn) (id.User, error) {
+	who, unknown, err := c.readSigner(ref)
+	if err != nil || len(unknown) > 0 {
+		return id.User{}, f.refusedSignIn(ctx, c, ref, in, nil)
+	}
+	if who.change == nil {
+		return f.resolveName(ctx, c, who.name)
 	}
 	// Before a user is made or changed for a sign-in that is refused anyway.
-	if err := f.d.Tokens.CheckSignIn(ctx, in); err != nil {
-		return id.User{}, err
+	if f.d.Tokens.CheckSignIn(ctx, in) != nil {
+		return id.User{}, f.refusedSignIn(ctx, c, ref, in, nil)
 	}
-	u, err := f.d.Directory.Upsert(ctx, c.project, signInChange(body), c.origin)
+	u, err := f.d.Directory.Upsert(ctx, c.project, *who.change, c.origin)
 	return u.ID, below("/user", err)
+}
+
+// refusedSignIn tells all that is wrong with a sign-in that is refused for its unknown
+// members, or for errs. It changes nothing.
+func (f *Face) refusedSignIn(ctx context.Context, c caller, ref latchkey.UserReference, in token.SignIn, unknown wire.Unknown, errs ...error) error {
+	who, more, err := c.readSigner(ref)
+	errs = append(errs, err, f.d.Tokens.CheckSignIn(ctx, in))
+	if who.change != nil && err == nil {
+		errs = append(errs, below("/user", f.d.Directory.CheckUpsert(ctx, c.project, *who.change)))
+	}
+	return append(unknown, more...).With(errs...)
 }
 
 func (f *Face) resolveName(ctx context.Context, c caller, text string) (id.User, error) {

@@ -85,16 +85,18 @@ func pathWebhook(r *http.Request) (id.Webhook, error) {
 	return w, nil
 }
 
+func webhookChange(b latchkey.WebhookRequest, unknown wire.Unknown) webhook.Change {
+	return webhook.Change{URL: b.URL, Types: b.Types, Description: b.Description, Enabled: b.Enabled, Unreadable: unknown}
+}
+
 func (f *Face) createWebhook(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.WebhookRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
-	if body.URL == nil {
-		return fault.New(fault.Invalid, "The body has a problem.").WithFields(fault.Field{Pointer: "/url", Code: "required", Detail: "The member is required."})
-	}
-	h, text, err := f.d.Webhooks.Create(r.Context(), c.project, webhook.Change(body), c.origin)
-	if err != nil {
+	h, text, err := f.d.Webhooks.Create(r.Context(), c.project, webhookChange(body, unknown), c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusCreated, latchkey.NewWebhook{Webhook: renderWebhook(h), Secret: text.Reveal()})
@@ -139,15 +141,16 @@ func (f *Face) getWebhook(w http.ResponseWriter, r *http.Request, c caller) erro
 
 func (f *Face) changeWebhook(w http.ResponseWriter, r *http.Request, c caller) error {
 	var body latchkey.WebhookRequest
-	if err := wire.Decode(r, wire.MaxBody, &body); err != nil {
+	unknown, err := wire.DecodeKnown(r, wire.MaxBody, &body)
+	if err != nil {
 		return err
 	}
 	wh, err := pathWebhook(r)
 	if err != nil {
-		return err
+		return unknown.With(err)
 	}
-	h, err := f.d.Webhooks.Change(r.Context(), c.project, wh, webhook.Change(body), c.origin)
-	if err != nil {
+	h, err := f.d.Webhooks.Change(r.Context(), c.project, wh, webhookChange(body, unknown), c.origin)
+	if err = unknown.With(err); err != nil {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderWebhook(h))

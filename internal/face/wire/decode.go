@@ -49,38 +49,45 @@ const (
 // Errors are fault.TooLarge, or fault.Invalid with Fields; anything else is a bug in
 // the type of into (see Check). On error into is untouched.
 func Decode(r *http.Request, limit int64, into any) error {
+	_, err := read(r, limit, into, false)
+	return err
+}
+
+// read is Decode, and DecodeKnown when it looks on.
+func read(r *http.Request, limit int64, into any, looksOn bool) (Unknown, error) {
 	body, err := readBody(r, limit)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(body) > 0 {
 		if err := checkContentType(r); err != nil {
-			return err
+			return nil, err
 		}
 		if err := checkSyntax(body); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	ptr := reflect.ValueOf(into)
 	if ptr.Kind() != reflect.Pointer || ptr.IsNil() {
-		return fmt.Errorf("wire: Decode needs a pointer, not %T", into)
+		return nil, fmt.Errorf("wire: Decode needs a pointer, not %T", into)
 	}
 	p, err := planOf(ptr.Type().Elem(), "json")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.stars > 0 || p.shape != shapeObject && p.shape != shapeRaw {
-		return fmt.Errorf("wire: Decode can't read a body into %T", into)
+		return nil, fmt.Errorf("wire: Decode can't read a body into %T", into)
 	}
 	// Into a copy, so that a caller who overlooks the error doesn't act on half of a
 	// refused request.
 	fresh := reflect.New(p.typ).Elem()
 	fresh.Set(ptr.Elem())
-	if fields := walkBody(body, p, fresh); len(fields) > 0 {
-		return problemsError("body", fields)
+	fields := walkBody(body, p, fresh)
+	if len(fields) > 0 && !(looksOn && onlyUnknown(fields)) {
+		return nil, problemsError("body", fields)
 	}
 	ptr.Elem().Set(fresh)
-	return nil
+	return fields, nil
 }
 
 func tooLarge(limit int64) error {

@@ -10,26 +10,32 @@ import (
 // DecodeRaw is Decode for a member that Decode has left as it is (json.RawMessage),
 // because its type depends on its value. The pointers of problems start with pointer.
 func DecodeRaw(raw json.RawMessage, pointer string, into any) error {
+	_, err := readRaw(raw, pointer, into, false)
+	return err
+}
+
+func readRaw(raw []byte, pointer string, into any, looksOn bool) (Unknown, error) {
 	ptr := reflect.ValueOf(into)
 	if ptr.Kind() != reflect.Pointer || ptr.IsNil() {
-		return fmt.Errorf("wire: DecodeRaw needs a pointer, not %T", into)
+		return nil, fmt.Errorf("wire: DecodeRaw needs a pointer, not %T", into)
 	}
 	p, err := planOf(ptr.Type().Elem(), "json")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.stars > 0 || p.shape != shapeObject {
-		return fmt.Errorf("wire: DecodeRaw can't read a member into %T", into)
+		return nil, fmt.Errorf("wire: DecodeRaw can't read a member into %T", into)
 	}
 	fresh := reflect.New(p.typ).Elem()
-	if fields := walkBody(raw, p, fresh); len(fields) > 0 {
-		for i := range fields {
-			fields[i].Pointer = pointer + fields[i].Pointer
-		}
-		return problemsError("body", fields)
+	fields := walkBody(raw, p, fresh)
+	for i := range fields {
+		fields[i].Pointer = pointer + fields[i].Pointer
+	}
+	if len(fields) > 0 && !(looksOn && onlyUnknown(fields)) {
+		return nil, problemsError("body", fields)
 	}
 	ptr.Elem().Set(fresh)
-	return nil
+	return fields, nil
 }
 
 // Describe returns what is known of a client that another one speaks for: an

@@ -24,6 +24,9 @@ func walkBody(body []byte, p *plan, v reflect.Value) []fault.Field {
 	return w.fields
 }
 
+// codeUnknown is the code of a member that there is no place for.
+const codeUnknown = "unknown"
+
 // walker reads a body member by member, so that one pass sees what encoding/json's own
 // decoding hides: repeated names, names in another case, and more than one problem.
 type walker struct {
@@ -182,7 +185,7 @@ func (w *walker) object(p *plan, v reflect.Value) {
 				unknown = map[string]bool{}
 			}
 			unknown[name] = true
-			w.problem(issue{"unknown", "there is no such member"})
+			w.problem(issue{codeUnknown, "there is no such member"})
 			w.skip()
 		}
 		w.pop()
