@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -154,6 +155,25 @@ func TestTokenInURL(t *testing.T) {
 	}
 	if _, text := w.log.take(t); text == "" || slices.ContainsFunc(tokens, func(s string) bool { return strings.Contains(text, s) }) {
 		t.Errorf("the log holds a token, or nothing: %s", text)
+	}
+}
+
+// The client of a session can't fill the log and the feed with changes of its claims.
+func TestChangesOfClientsAreLimited(t *testing.T) {
+	w := newWorld(t, slog.LevelError, func(d *server.Deps) { d.Config.NetworkLimit = 0 })
+	p := w.project()
+	one, other := w.signIn(p, "alice@example.com").Refresh.Reveal(), w.signIn(p, "bob@example.com").Refresh.Reveal()
+	change := func(token string, n int) *httptest.ResponseRecorder {
+		return w.ask("POST", "/"+p.ID.String()+"/session/claims", fmt.Sprintf(`{"claims":{"n":%d}}`, n), "Authorization: Bearer "+token)
+	}
+	for n := range 10 {
+		if out := change(one, n); out.Code != http.StatusOK {
+			t.Fatalf("change %d: %d %s", n, out.Code, out.Body)
+		}
+	}
+	w.refused(change(one, 10), http.StatusTooManyRequests, latchkey.CodeRateLimited)
+	if out := change(other, 0); out.Code != http.StatusOK {
+		t.Errorf("another session: %d %s", out.Code, out.Body)
 	}
 }
 

@@ -72,6 +72,10 @@ func New(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	changes, err := limiter(changesPerMinute, d.App.Now())
+	if err != nil {
+		return nil, err
+	}
 	s.feed, err = revocation.NewHub(revocation.HubConfig{
 		Store: d.App.Store.Revocations(), Now: d.App.Now, Bell: d.Revoked, Log: d.Log, MaxSubscribers: d.Config.FeedSubscribers,
 	})
@@ -84,7 +88,7 @@ func New(d Deps) (*Server, error) {
 	}
 	api, err := native.New(native.Deps{
 		Tokens: d.App.Tokens, Sessions: d.App.Sessions, Directory: d.App.Directory, Keys: d.App.Keys, Documents: d.App.Documents, Events: d.App.Store.Events(), EventWatch: s.events, Webhooks: hooks,
-		Limiter: authentic, Junk: junk, Counter: counter{d.Metrics}, Revocations: s.feed, FeedMeter: d.Metrics, Draining: s.closing, Proxies: d.Config.TrustedProxies, Edge: s.edge,
+		Limiter: authentic, Junk: junk, Changes: changes, Counter: counter{d.Metrics}, Revocations: s.feed, FeedMeter: d.Metrics, Draining: s.closing, Proxies: d.Config.TrustedProxies, Edge: s.edge,
 		PublicURL: d.PublicURL, Version: d.Version, Now: d.App.Now,
 	})
 	if err != nil {
@@ -119,6 +123,9 @@ func (s *Server) hooks() (*webhook.Service, error) {
 type counter struct{ *observe.Metrics }
 
 func (c counter) RateLimited(by string) { c.Metrics.RateLimited(observe.Limit(by)) }
+
+// changesPerMinute is how often the client of a session may change its claims.
+const changesPerMinute = 10
 
 // limiter bounds what one network may ask; 0 is no limit.
 func limiter(perMinute int, now time.Time) (native.Limiter, error) {

@@ -65,6 +65,7 @@ type Deps struct {
 	Draining    <-chan struct{}
 	Limiter     Limiter // of requests with an authentic token
 	Junk        Limiter // of requests with anything else
+	Changes     Limiter // of what the client of one session changes; see changes
 	Counter     Counter
 	FeedMeter   FeedMeter
 	Proxies     wire.Proxies
@@ -87,7 +88,7 @@ type Face struct {
 // New returns a Face. All members of d but Edge and Proxies are needed.
 func New(d Deps) (*Face, error) {
 	if d.Tokens == nil || d.Sessions == nil || d.Directory == nil || d.Keys == nil || d.Documents == nil || d.Events == nil || d.EventWatch == nil || d.Webhooks == nil || d.Revocations == nil || d.FeedMeter == nil ||
-		d.Limiter == nil || d.Junk == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
+		d.Limiter == nil || d.Junk == nil || d.Changes == nil || d.Counter == nil || d.Now == nil || d.PublicURL == "" {
 		return nil, errors.New("native: a dependency is missing")
 	}
 	public, err := url.Parse(d.PublicURL)

@@ -3,6 +3,7 @@ package native
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/latchkey-dev/latchkey"
@@ -113,6 +114,9 @@ func (f *Face) clientClaims(w http.ResponseWriter, r *http.Request) error {
 	var found session.Found
 	err = p.try(w, func() error {
 		who, err := f.identify(r, &p)
+		if err == nil {
+			err = f.changes(p, who)
+		}
 		if err != nil {
 			return err
 		}
@@ -134,6 +138,21 @@ func (f *Face) clientClaims(w http.ResponseWriter, r *http.Request) error {
 	answer := renderSession(found)
 	answer.Current = true
 	return wire.JSON(w, http.StatusOK, answer)
+}
+
+// changes refuses a client that changes its session too often: each change is in the log,
+// and told to every verifier. The limiter is one of networks, and an identifier is as long
+// as an address.
+func (f *Face) changes(p presented, who token.Identity) error {
+	if !p.key.ID.IsZero() {
+		return nil // the application answers for how often it asks
+	}
+	one := netip.PrefixFrom(netip.AddrFrom16(who.Session), 128)
+	if ok, wait := f.d.Changes.Allow(one, f.d.Now()); !ok {
+		f.d.Counter.RateLimited("session")
+		return fault.New(fault.RateLimited, "The claims were changed too often; try again later.").After(wait)
+	}
+	return nil
 }
 
 // asSent makes an error point to where the client has put its claims.

@@ -174,6 +174,32 @@ func TestClientClaims(t *testing.T) {
 	w.refused(t, w.claim(stolen, `{}`), latchkey.CodeTokenReuse)
 }
 
+// Attack: a client that changes its claims all the time fills the log, and the feed of every
+// verifier. It is limited by itself, wherever it asks from.
+func TestAttackClientClaimsFillTheFeed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set := w.signIn(t, w.site)
+	w.changes.refuse(1500 * time.Millisecond)
+	for _, token := range []string{set.RefreshToken, set.SessionToken} {
+		if a := w.refused(t, w.claim(token, `{"x":1}`), latchkey.CodeRateLimited); a.header.Get("Retry-After") != "2" {
+			t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+		}
+	}
+	if sid, seen := set.Session.ID, w.changes.seen; id.Session(seen.Addr().As16()).String() != sid || seen.Bits() != 128 {
+		t.Errorf("asked for %v, want %s", seen, sid)
+	}
+	w.changes.count()
+	w.refused(t, w.claim("nonsense", `{"x":1}`), latchkey.CodeUnauthenticated)
+	c := withBody(w.claim(w.key, ""), `{"claims":{"x":1},"refreshToken":"`+set.RefreshToken+`"}`)
+	w.ok(t, c, nil)
+	if n := w.changes.count(); n != 0 {
+		t.Errorf("asked %d times for strangers and applications", n)
+	}
+	w.changes.refuse(0)
+	w.ok(t, w.claim(set.RefreshToken, `{"x":2}`), nil)
+}
+
 func TestStepUpRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

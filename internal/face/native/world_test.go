@@ -49,6 +49,7 @@ type world struct {
 	handler   http.Handler
 	limiter   *limiter // of authentic requests
 	junk      *limiter // of the others
+	changes   *limiter // of what clients change in their sessions
 	counter   *counter
 	routes    map[string]native.Route
 	spec      spec
@@ -78,7 +79,7 @@ var document struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{clock: storetest.NewClock(), limiter: &limiter{}, junk: &limiter{}, counter: newCounter(), secrets: map[string]bool{}, routes: map[string]native.Route{}}
+	w := &world{clock: storetest.NewClock(), limiter: &limiter{}, junk: &limiter{}, changes: &limiter{}, counter: newCounter(), secrets: map[string]bool{}, routes: map[string]native.Route{}}
 	store := memory.Open(w.clock.Now)
 	w.store = store
 	w.tap = &tap{}
@@ -116,7 +117,7 @@ func newWorld(t testing.TB) *world {
 	edge := wire.Edge{Report: w.report}
 	w.face, err = native.New(native.Deps{
 		Tokens: w.tokens, Sessions: service, Directory: w.directory, Keys: w.keys, Documents: w.papers, Events: tappedEvents{store.Events(), w.tap}, EventWatch: w.watch, Webhooks: w.webhooks, Draining: w.draining,
-		Limiter: w.limiter, Junk: w.junk, Counter: w.counter, Revocations: hub, FeedMeter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
+		Limiter: w.limiter, Junk: w.junk, Changes: w.changes, Counter: w.counter, Revocations: hub, FeedMeter: w.counter, Proxies: proxies, Edge: edge, PublicURL: publicURL, Version: "1.2.3", Now: w.clock.Now,
 	})
 	must(t, err)
 	document.Do(func() { document.spec = readSpec(t, w.documents(t).Spec) })
