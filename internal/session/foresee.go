@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"time"
 
@@ -76,12 +75,14 @@ func (f Foreseen) Live() int {
 	return f.Ended.Count + f.Shortened.Count + f.Extended.Count + f.Unchanged.Count
 }
 
-// stride is how many sessions one step of Foresee looks at. Whatever else wants to run
-// does so between two steps, after about half a millisecond.
-const stride = 100
+// stride is how many sessions one step of Foresee looks at, in about a millisecond.
+const stride = 200
 
 // Foresee says what a change of policy would do to the sessions that live now, and does
 // nothing. It looks at every session, and stops when ctx ends.
+//
+// The steps of all calls together leave half of a core's time to others: however many
+// ask at once, refreshes don't wait long for them, and each call takes the longer.
 func (s *Service) Foresee(ctx context.Context, p id.Project, c PolicyChange) (Foreseen, error) {
 	now := s.now()
 	// What is made from now on isn't looked at: sign-ins could keep the call going.
@@ -89,7 +90,7 @@ func (s *Service) Foresee(ctx context.Context, p id.Project, c PolicyChange) (Fo
 	q := TermQuery{Project: p, Tenants: c.tenants(), Limit: stride}
 	var out Foreseen
 	for {
-		terms, next, err := s.bulk.Terms(ctx, q)
+		terms, next, err := s.terms(ctx, q)
 		if err != nil {
 			return Foreseen{}, err
 		}
@@ -102,13 +103,33 @@ func (s *Service) Foresee(ctx context.Context, p id.Project, c PolicyChange) (Fo
 			return out, nil
 		}
 		q.After = next
-		if err := ctx.Err(); err != nil {
-			return Foreseen{}, err
-		}
-		// The steps never wait for anything, so they would keep a core to themselves for
-		// ten milliseconds at a time, and every refresh would wait for that several times.
-		runtime.Gosched()
 	}
+}
+
+// terms takes one step, when it is its turn, and ends its turn after a pause as long as
+// the step. Without the pause the steps, which never wait for anything, would share the
+// cores with refreshes to equal parts, and every refresh would wait for several of them
+// on its way. The time of day tells how long a step took, so on a busy machine the
+// pauses grow with the steps.
+func (s *Service) terms(ctx context.Context, q TermQuery) ([]Term, id.Session, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, id.Session{}, ctx.Err()
+	}
+	defer func() { <-s.turn }()
+	start := time.Now()
+	terms, next, err := s.bulk.Terms(ctx, q)
+	if err != nil {
+		return nil, id.Session{}, err
+	}
+	pause := time.NewTimer(time.Since(start))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+	return terms, next, ctx.Err()
 }
 
 // tenants reports whether it matters whose members users are.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
@@ -148,7 +150,7 @@ func TestForeseeSteps(t *testing.T) {
 	s.list = append(s.list, session.Term{ID: id.NewSession(later), State: session.State{CreatedAt: later, AbsoluteAt: later.Add(day), RotatedAt: later}})
 	change := session.PolicyChange{Before: deciding(nil, nil), After: deciding(func(p *policy.Policy) { p.AbsoluteTimeout = time.Second }, nil)}
 	got, err := foreseer(t, s, opening).Foresee(t.Context(), id.NewProject(opening), change)
-	if err != nil || got.Live() != many || got.Shortened.Count != 1000 || got.Ended.Count != many-1000 || len(s.asked) != 24 {
+	if err != nil || got.Live() != many || got.Shortened.Count != 1000 || got.Ended.Count != many-1000 || len(s.asked) != 12 {
 		t.Fatalf("%d ended, %d shortened in %d steps, %v", got.Ended.Count, got.Shortened.Count, len(s.asked), err)
 	}
 	for _, f := range []session.Fates{got.Ended, got.Shortened} {
@@ -161,6 +163,67 @@ func TestForeseeSteps(t *testing.T) {
 			t.Errorf("a step asked %+v", q)
 		}
 	}
+}
+
+// However many ask at once, one step is taken at a time, and as long as it took nobody
+// takes another one.
+func TestForeseeLeavesHalfOfTheTime(t *testing.T) {
+	const callers, steps, took = 5, 6, 3 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		s := &terms{}
+		for range steps * 200 {
+			s.list = append(s.list, session.Term{ID: id.NewSession(opening), State: session.State{CreatedAt: opening, AbsoluteAt: opening.Add(day), RotatedAt: opening}})
+		}
+		var free time.Time // when the next step may begin
+		s.after = func(int) error {
+			if now := time.Now(); now.Before(free) {
+				t.Errorf("a step began %v too early", free.Sub(now))
+			}
+			free = time.Now().Add(2 * took)
+			time.Sleep(took) // the step's work, on the bubble's clock
+			return nil
+		}
+		service := foreseer(t, s, opening)
+		var all sync.WaitGroup
+		for range callers {
+			all.Go(func() {
+				if got, err := service.Foresee(t.Context(), id.Project{}, session.PolicyChange{Before: deciding(nil, nil), After: deciding(nil, nil)}); err != nil || got.Live() != steps*200 {
+					t.Errorf("%d live, %v", got.Live(), err)
+				}
+			})
+		}
+		start := time.Now()
+		all.Wait()
+		if lasted, want := time.Since(start), 2*took*callers*steps; lasted != want || len(s.asked) != callers*steps {
+			t.Errorf("%d steps in %v, want %v", len(s.asked), lasted, want)
+		}
+	})
+}
+
+// Who waits for their turn, or pauses, stops as soon as their context ends.
+func TestForeseeStopsBetweenSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &terms{}
+		for range 1000 {
+			s.list = append(s.list, session.Term{ID: id.NewSession(opening), State: session.State{AbsoluteAt: opening.Add(day)}})
+		}
+		s.after = func(int) error { time.Sleep(time.Second); return nil } // the step's work, on the bubble's clock
+		service := foreseer(t, s, opening)
+		var all sync.WaitGroup
+		for _, after := range []time.Duration{1500 * time.Millisecond, 1700 * time.Millisecond} {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			all.Go(func() {
+				start := time.Now()
+				_, err := service.Foresee(ctx, id.Project{}, session.PolicyChange{Before: deciding(nil, nil), After: deciding(nil, nil)})
+				// The one that waits comes to its turn when the other one has left it.
+				if lasted := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || lasted > 2500*time.Millisecond {
+					t.Errorf("stopped with %v after %v", err, lasted)
+				}
+			})
+		}
+		all.Wait()
+	})
 }
 
 func TestForeseeStops(t *testing.T) {

@@ -26,6 +26,7 @@ type Service struct {
 	store Store
 	bulk  BulkStore
 	now   func() time.Time
+	turn  chan struct{} // full while somebody looks at very many sessions; see Foresee
 }
 
 // New returns a Service. All members of d are needed.
@@ -33,7 +34,7 @@ func New(d Deps) (*Service, error) {
 	if d.Store == nil || d.Bulk == nil || d.Now == nil {
 		return nil, errors.New("session: a dependency is missing")
 	}
-	return &Service{store: d.Store, bulk: d.Bulk, now: d.Now}, nil
+	return &Service{store: d.Store, bulk: d.Bulk, now: d.Now, turn: make(chan struct{}, 1)}, nil
 }
 
 // chunk is how many rows one transaction of EndMatching looks at. Refreshes wait behind

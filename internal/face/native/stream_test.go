@@ -15,12 +15,13 @@ type held struct {
 	*httptest.ResponseRecorder
 	mu                sync.Mutex
 	deadline, written time.Time
+	set               []time.Time // all of them
 }
 
 func (h *held) SetWriteDeadline(at time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.deadline = at
+	h.deadline, h.set = at, append(h.set, at)
 	return nil
 }
 

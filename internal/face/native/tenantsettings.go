@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -97,7 +98,13 @@ func (f *Face) dryRunTenantSettings(w http.ResponseWriter, r *http.Request, c ca
 }
 
 func (f *Face) foresee(w http.ResponseWriter, r *http.Request, c caller, p directory.Proposal, members id.Tenant) error {
+	// Millions of sessions take longer than the server gives other answers. Who waits no
+	// longer ends the context, so only the writing needs a deadline. A writer without
+	// deadlines is one without a connection.
+	rc := http.NewResponseController(w)
+	rc.SetWriteDeadline(time.Time{})
 	seen, err := f.d.Sessions.Foresee(r.Context(), c.project, session.PolicyChange{Before: p.Before, After: p.After, Members: members})
+	rc.SetWriteDeadline(time.Now().Add(patience))
 	if err != nil {
 		return err
 	}

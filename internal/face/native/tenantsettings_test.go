@@ -1,8 +1,11 @@
 package native_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/id"
@@ -65,5 +68,28 @@ func TestDryRunRefuses(t *testing.T) {
 	w.ok(t, w.manage("POST", "/settings/dry-run", `{"absoluteTimeout":"1h","customDomain":"auth.bank.example"}`), nil)
 	if w.ok(t, w.manage("GET", "/settings", ""), &after); after.Version != before.Version {
 		t.Errorf("a dry-run has changed something: %+v", after)
+	}
+}
+
+// A dry-run takes as long as there are sessions: the server's deadline of answers must not
+// cut it off, and yet a caller who doesn't read is.
+func TestDryRunDeadlines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, path := range []string{"/settings/dry-run", "/tenants/" + w.grants.tenant.String() + "/settings/dry-run"} {
+		for _, body := range []string{`{"idleTimeout":"1h"}`, `{"idleTimeout":"1s"}`} {
+			out := &held{ResponseRecorder: httptest.NewRecorder()}
+			w.handler.ServeHTTP(out, w.manage("POST", path, body).request(t))
+			if out.Code != http.StatusOK {
+				if len(out.set) > 0 {
+					t.Errorf("%s %s is refused with deadlines %v", path, body, out.set)
+				}
+				continue
+			}
+			left := time.Until(out.written)
+			if len(out.set) != 2 || !out.set[0].IsZero() || left <= 0 || left > time.Minute {
+				t.Errorf("%s %s: deadlines %v, %v left", path, body, out.set, left)
+			}
+		}
 	}
 }
