@@ -130,6 +130,7 @@ func newWorld(t testing.TB) *world {
 	w.handler = wire.Identify(mux)
 	w.master = master
 	w.site = w.newSite(t, master)
+	t.Cleanup(func() { w.checkEvents(t) })
 	return w
 }
 
