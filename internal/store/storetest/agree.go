@@ -208,6 +208,8 @@ func (g *game) leave() {
 	g.clock.Move(100 * 365 * 24 * time.Hour)
 	g.same("Bulk.Sweep", func(s Store) (any, error) { return s.Bulk().Sweep(g.ctx, g.clock.Now(), 9999) })
 	g.same("Tenants.Sweep", func(s Store) (any, error) { return s.Tenants().Sweep(g.ctx, 9999) })
+	// Which project's turn it is, is a store's own choice: the next call must be alone.
+	g.same("Permissions.Strip", func(s Store) (any, error) { return s.Permissions().Strip(g.ctx, 9999) })
 	g.same("Users.List, swept", func(s Store) (any, error) { return s.Users().List(g.ctx, g.project, id.User{}, 999) })
 	g.compareGrants()
 	g.same("Bulk.Count", func(s Store) (any, error) { return s.Bulk().Count(g.ctx, session.Filter{Project: g.project}) })
