@@ -134,7 +134,7 @@ func (p *project) shapeOf(m machine) shape {
 
 // keyShapedBy is shapeOf with a template that needn't be the key's.
 func (p *project) keyShapedBy(c compiled, m machine) shape {
-	return c.shape(m.may, m.current, func() template.Input {
+	s := c.shape(m.may, m.current, func() template.Input {
 		key := &template.Person{
 			ID: m.key.ID.String(), Name: m.key.Name, Attributes: m.key.Attributes, Roles: m.may.Roles, Permissions: m.may.Permissions,
 		}
@@ -148,6 +148,8 @@ func (p *project) keyShapedBy(c compiled, m machine) shape {
 		}
 		return in
 	})
+	s.nsec = m.nsec
+	return s
 }
 
 // mintMachine makes the token. As for sessions, what a template adds, and then what is
@@ -201,7 +203,7 @@ func (p *project) machineClaims(m machine, shape shape) []byte {
 		w.plain("dsub", m.key.ID.String())
 	}
 	w.int("epc", m.state.UnixMilli())
-	w.custom(m.nsec, overlay(m.key.Claims, shape.claims))
+	w.custom(shape.nsec, overlay(m.key.Claims, shape.claims))
 	w.WriteByte('}')
 	return w.Bytes()
 }

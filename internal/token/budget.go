@@ -53,6 +53,7 @@ func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Ki
 		if err != nil {
 			return err
 		}
+		b.row.NSec = nil // which makes room, and no client keeps a project from its template
 		if err := current.bears(c, b, "session "+row.ID.String(), now); err != nil {
 			return err
 		}
@@ -125,7 +126,7 @@ func (s *Service) Fits(ctx context.Context, p id.Project) (func(session.Row) err
 			b, err = bearer{row: row, policy: current.policy}, nil // whose user is gone: the store says so
 		}
 		if err == nil {
-			_, err = current.mint(b, moment{rule: session.Replay, at: session.Instant(s.d.Now()), held: row.Newest})
+			_, err = current.mint(b, moment{rule: session.Create, at: session.Instant(s.d.Now()), held: row.Newest})
 		}
 		return err
 	}, nil

@@ -13,7 +13,8 @@ import (
 // What a template adds, and then what is granted in tenants, is left out of tokens that
 // would be too long. Claims that a client chooses must not be the reason: it would choose
 // what its token says of it, by asking for so many that a claim that is in its way has no
-// room.
+// room. So they are refused when there is no room for them, and when it is needed later,
+// they are the first that is left out.
 
 // ClientFits is Fits for a change that the client itself asks for.
 func (s *Service) ClientFits(ctx context.Context, p id.Project) (func(session.Row) error, error) {
@@ -46,7 +47,9 @@ func (p *project) roomBeside(b bearer, now time.Time) error {
 	m := moment{rule: session.Rotate, at: now, held: b.row.Newest}
 	whole, bare := p.shape(b, now), b
 	bare.row.NSec = nil
+	whole.nsec = nil
 	wanted := p.fitting(bare, m, whole)
+	wanted.nsec = b.row.NSec
 	if size, limit := p.size(b, m, wanted); size > limit {
 		return claim.Fit("session token", size, limit, b.row.NSec)
 	}
@@ -60,6 +63,7 @@ func (p *project) roomBesideKey(m machine) error {
 	}
 	bare := m
 	bare.nsec = nil
-	wanted := p.fittingKey(bare, p.shapeOf(m))
+	wanted := p.fittingKey(bare, p.shapeOf(bare))
+	wanted.nsec = m.nsec
 	return claim.Fit("session token", p.sizeOf(p.machineClaims(m, wanted)), claim.MaxToken, m.nsec)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/claim"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -38,12 +39,21 @@ type moment struct {
 	held id.Refresh
 }
 
-// mint makes the tokens of a session. What a template adds, and then what is granted in
-// tenants, is left out when it makes them too long: it never keeps a client from its
-// tokens. Without a grant they open less than they should, never more.
+// mint makes the tokens of a session. What the client asked for, then what a template
+// adds, and then what is granted in tenants, is left out of the session token when it is
+// too long: it never keeps a client from its tokens. Without a grant they open less than
+// they should, never more. At the sign-in, and when claims are set (see Fits), what
+// wouldn't fit without all of the others either is refused instead of left out.
 func (p *project) mint(b bearer, m moment) (Set, error) {
 	shape := p.shape(b, m.at)
 	set, err := p.mintShaped(b, m, shape)
+	if shape.nsec != nil && m.rule == session.Create && fault.KindOf(err) == fault.ClaimsTooLarge {
+		alone := shape.leaner()
+		alone.authorization = directory.Authorization{}
+		if set, err := p.mintShaped(b, m, alone); err != nil {
+			return set, err
+		}
+	}
 	for shorter, ok := shape.shorter(b.row.Tenant); ok && fault.KindOf(err) == fault.ClaimsTooLarge; shorter, ok = shape.shorter(b.row.Tenant) {
 		shape = shorter
 		set, err = p.mintShaped(b, m, shape)
@@ -228,7 +238,7 @@ func (p *project) sessionClaims(row session.Row, m moment, set Set, shape shape)
 	// instants of the revocation feed: whole seconds, as iat has them, couldn't tell a
 	// token from before a change from one of the same second after it.
 	w.int("epc", m.at.Add(m.behind).UnixMilli())
-	w.custom(row.NSec, overlay(row.Claims, shape.claims))
+	w.custom(shape.nsec, overlay(row.Claims, shape.claims))
 	w.WriteByte('}')
 	return w.Bytes()
 }

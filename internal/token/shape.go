@@ -17,6 +17,7 @@ import (
 // zero value says that nothing is granted. It isn't in refresh tokens: a replay has to
 // make the same bytes again, whatever has become of the user.
 type shape struct {
+	nsec          json.RawMessage // what the client asked for; nil: nothing
 	authorization directory.Authorization
 	claims        json.RawMessage // canonical; the session's own claims go before them
 	audience      []string        // to be added
@@ -32,14 +33,16 @@ func (p *project) describes() bool { return p.documents.asks(document.User) }
 // shape returns what a token that is minted at at shows of its user.
 func (p *project) shape(b bearer, at time.Time) shape {
 	if len(p.documents) == 0 {
-		return shape{authorization: b.authorization()}
+		return shape{nsec: b.row.NSec, authorization: b.authorization()}
 	}
 	return p.shapedBy(p.documents.of(document.User, b.row.ID.String()), b, at)
 }
 
 // shapedBy is shape with a template that needn't be the session's.
 func (p *project) shapedBy(c compiled, b bearer, at time.Time) shape {
-	return c.shape(b.authorization(), b.row.Tenant, func() template.Input { return p.input(b, at) })
+	s := c.shape(b.authorization(), b.row.Tenant, func() template.Input { return p.input(b, at) })
+	s.nsec = b.row.NSec
+	return s
 }
 
 // shape returns what a template makes of somebody who may do this and is in a tenant.
@@ -66,13 +69,16 @@ func (c compiled) shape(a directory.Authorization, tenant id.Tenant, input func(
 	return s
 }
 
-// shorter is the shape for tokens that would be too long: without what a template has
-// added; if that is gone, with the current tenant as the only one; then without any
+// shorter is the shape for tokens that would be too long: without what the client asked
+// for; if that is gone, without what a template has added; if that is gone, with the current tenant as the only one; then without any
 // tenant; then without any grant. What is left of the tenants never depends on how many there are, so the tokens
 // of a user who is in very many of them stay good for the one that is in use. It is false
 // when nothing can be left out.
 func (s shape) shorter(current id.Tenant) (shape, bool) {
 	switch {
+	case s.nsec != nil:
+		s.nsec = nil
+		return s, true
 	case s.claims != nil || s.audience != nil:
 		return s.leaner(), true
 	case len(s.authorization.Tenants) > 1:
