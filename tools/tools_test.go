@@ -202,9 +202,9 @@ func TestFuzzRunsEveryTarget(t *testing.T) {
 		t.Fatal(output)
 	}
 	for _, want := range []string{
-		"-fuzz ^FuzzA$ -fuzztime 1s example/one\n",
-		"-fuzz ^FuzzB$ -fuzztime 1s example/one\n",
-		"-fuzz ^FuzzC$ -fuzztime 1s example/three\n",
+		"-fuzz ^FuzzA$ -fuzztime 1s -fuzzminimizetime 50x example/one\n",
+		"-fuzz ^FuzzB$ -fuzztime 1s -fuzzminimizetime 50x example/one\n",
+		"-fuzz ^FuzzC$ -fuzztime 1s -fuzzminimizetime 50x example/three\n",
 	} {
 		if strings.Count(calls, want) != 1 {
 			t.Errorf("does not run %q once: %s", want, calls)
