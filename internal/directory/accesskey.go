@@ -76,6 +76,26 @@ func (k AccessKey) says(text string) bool {
 	return text == "" || strings.Contains(Fold(k.Name), text)
 }
 
+// Usable reports whether the key is enabled and hasn't expired at now.
+func (k AccessKey) Usable(now time.Time) bool {
+	return k.Status == Enabled && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+}
+
+// Weight says of two keys which is likely to have the longer token: the bytes of claims and
+// attributes, which a template may put into it, 64 for each role and tenant that is
+// granted, which is about what their names take there, and 4 for each list of them.
+func (k AccessKey) Weight() int {
+	w := len(k.Claims) + len(k.Attributes)
+	if k.Grants.None() {
+		return w
+	}
+	w += 4 + 64*len(k.Roles)
+	for _, m := range k.Memberships {
+		w += 4 + 64 + 64*len(m.Roles)
+	}
+	return w
+}
+
 // Clone returns a key that shares nothing with k.
 func (k AccessKey) Clone() AccessKey {
 	k.Claims, k.Attributes, k.Networks, k.Grants = slices.Clone(k.Claims), slices.Clone(k.Attributes), slices.Clone(k.Networks), k.Grants.Clone()
@@ -116,6 +136,10 @@ type AccessKeyStore interface {
 	// where to go on, zero when it has seen all. It looks at a bounded number of keys, so
 	// there may be fewer than q.Limit, even none, although there are more.
 	List(ctx context.Context, q AccessKeyQuery) ([]AccessKey, id.AccessKey, error)
+
+	// Largest returns at most limit keys of a project that are Usable, those of the most
+	// Weight first, and of equal ones the newest; none of an unknown project.
+	Largest(ctx context.Context, p id.Project, limit int) ([]AccessKey, error)
 
 	// Change is like UserStore.Change; User and LastUsedAt stay, too. Verifiers are told,
 	// in its transaction, what AccessKey.Entries says of the change. The digest may

@@ -277,7 +277,7 @@ func (o Opened) refuse(ip netip.Addr) error {
 	switch {
 	case k.Status != Enabled:
 		return fault.New(fault.Unauthenticated, "The access key is disabled.")
-	case !k.ExpiresAt.IsZero() && !o.At.Before(k.ExpiresAt):
+	case !k.Usable(o.At):
 		return fault.New(fault.Unauthenticated, "The access key has expired.")
 	case o.User != nil && o.User.Status != Enabled:
 		return fault.New(fault.Unauthenticated, "The user whose access key this is is disabled.")

@@ -64,7 +64,7 @@ func Assemble(st store.Store, master *secret.Ring, publicURL string, now func() 
 	}
 	a.Tokens, err = token.New(token.Deps{
 		Projects: st.Projects(), Keys: st.Keys(), Sessions: st.Sessions(), Holders: st.Holders(), Tenants: st.Tenants(),
-		Bulk: st.Bulk(), Documents: st.Documents(), Events: st.Events(),
+		Bulk: st.Bulk(), Documents: st.Documents(), Events: st.Events(), AccessKeys: st.AccessKeys(),
 		Master: master, PublicURL: publicURL, Now: now,
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -12,8 +13,10 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/document"
+	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/token"
 )
@@ -168,5 +171,94 @@ func TestExchangeOfVeryManyGrants(t *testing.T) {
 	_, c := w.exchanged(t, open(), token.Exchange{Tenant: current})
 	if _, there := c.Tenants[current.String()]; !there || len(c.Tenants) != 1 {
 		t.Errorf("%d tenants are left", len(c.Tenants))
+	}
+}
+
+// A template for access keys has to fit into the largest keys that there are, not only into
+// the sample: those with the longest claims, attributes and grants.
+func TestTheLargestAccessKeyDecides(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{"maxSessionsPerUser":5}`)
+	claims := func(name string, n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`"%s%02d":"%s"`, name, i, strings.Repeat("x", 480)))
+		}
+		return "{" + strings.Join(list, ",") + "}"
+	}
+	var roles []string
+	for i := range 30 {
+		name := fmt.Sprintf("%02d%s", i, strings.Repeat("r", 58))
+		w.newRole(t, id.Tenant{}, name)
+		roles = append(roles, name)
+	}
+	fixed := json.RawMessage(`{"claims":` + claims("d", 16) + `}`)
+	ask := json.RawMessage(`{"claims":{"a":"{{ key.attributes.a }}","b":"{{ key.attributes.b }}","e":"{{ key.attributes.a }}","f":"{{ key.attributes.b }}",` + claims("d", 22)[1:] + `}`)
+	long := func(n int) json.RawMessage {
+		return json.RawMessage(`{"a":"` + strings.Repeat("x", n) + `","b":"` + strings.Repeat("x", n) + `"}`)
+	}
+	for name, c := range map[string]struct {
+		document json.RawMessage
+		key      directory.AccessKeyChange
+	}{
+		"claims":     {fixed, directory.AccessKeyChange{Claims: json.RawMessage(claims("k", 12))}},
+		"attributes": {ask, directory.AccessKeyChange{Attributes: long(490)}},
+		"grants":     {json.RawMessage(`{"claims":` + claims("d", 22) + `}`), directory.AccessKeyChange{GrantChange: directory.GrantChange{Roles: &roles}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := func() error { return w.CheckDocument(w.ctx, w.project, document.AccessKey, c.document, nil) }
+			must(t, check())
+			k := w.machine(t, c.key)().Key
+			for range 30 {
+				w.machine(t, directory.AccessKeyChange{})
+			}
+			err := check()
+			if fault.KindOf(err) != fault.ClaimsTooLarge || !strings.Contains(err.Error(), k.ID.String()) {
+				t.Fatalf("which key it is isn't said: %v", err)
+			}
+			// What leaves roles and permissions out, and says little, fits.
+			must(t, w.CheckDocument(w.ctx, w.project, document.AccessKey, json.RawMessage(`{"claims":{"x":1},"authorization":"none"}`), nil))
+			must(t, w.directory.DeleteAccessKey(w.ctx, w.project, k.ID, audit.Origin{Actor: audit.CLI}))
+			must(t, check())
+		})
+	}
+	// What makes the token of a key too long is told: the claim's own bytes.
+	w.machine(t, directory.AccessKeyChange{Claims: json.RawMessage(claims("k", 12))})
+	var f *fault.Error
+	if err := w.CheckDocument(w.ctx, w.project, document.AccessKey, fixed, nil); !errors.As(err, &f) || len(f.Fields) < 12 || f.Fields[0].Code != "size" {
+		t.Errorf("%v", err)
+	}
+	// A key whose claims the project keeps out of tokens isn't the template's fault, one
+	// that the template makes is.
+	w.machine(t, directory.AccessKeyChange{Claims: json.RawMessage(`{"mail":"a@example.com"}`), Attributes: json.RawMessage(`{"mail":"b@example.com"}`)})
+	w.settings(t, `{"claimLint":"reject"}`)
+	must(t, w.CheckDocument(w.ctx, w.project, document.AccessKey, json.RawMessage(`{"claims":{"mail":"{{ key.attributes.?mail }}"}}`), nil))
+	if err := w.CheckDocument(w.ctx, w.project, document.AccessKey, json.RawMessage(`{"claims":{"post":"{{ key.attributes.?mail }}"}}`), nil); !claim.Rejected(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A template that says much of the tenant is tried out in the fullest one.
+func TestAccessKeysAreTriedInTheFullestTenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `{}`)
+	var memberships []directory.MembershipChange
+	for i := range 5 {
+		tenant := w.newTenant(t, fmt.Sprint("T", i))
+		if i == 3 {
+			_, err := w.directory.ChangeTenant(w.ctx, w.project, tenant, directory.TenantChange{Attributes: json.RawMessage(`{"about":"` + strings.Repeat("x", 480) + `"}`)}, audit.Origin{Actor: audit.CLI})
+			must(t, err)
+		}
+		memberships = append(memberships, directory.MembershipChange{Tenant: tenant.String()})
+	}
+	var list []string
+	for i := range 24 {
+		list = append(list, fmt.Sprintf(`"c%02d":"{{ tenant.attributes.about }}"`, i))
+	}
+	doc := json.RawMessage(`{"claims":{` + strings.Join(list, ",") + `}}`)
+	must(t, w.CheckDocument(w.ctx, w.project, document.AccessKey, doc, nil))
+	k := w.machine(t, directory.AccessKeyChange{GrantChange: directory.GrantChange{Tenants: &memberships}})().Key
+	if err := w.CheckDocument(w.ctx, w.project, document.AccessKey, doc, nil); fault.KindOf(err) != fault.ClaimsTooLarge || !strings.Contains(err.Error(), k.ID.String()) {
+		t.Errorf("%v", err)
 	}
 }

@@ -13,15 +13,16 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
 
-// tried is how many of the largest live sessions a document has to fit.
+// tried is how many of the largest live sessions, or access keys, a document has to fit.
 const tried = 20
 
 // CheckDocument refuses a document that doesn't compile, or whose claims make the tokens
-// of the sample (nil: the built-in one) or of the largest live sessions too long. Errors:
+// of the sample (nil: the built-in one), or of the largest live sessions or access keys, too
+// long. Errors:
 // fault.TemplateInvalid; ClaimsTooLarge with the bytes by claim; Invalid for a sample that
 // can't be used, and for claims that the project's claimLint rejects; NotFound.
 //
-// Sessions that are too large without the document are not its fault, and don't count.
+// Sessions and keys that are too large without the document are not its fault, and don't count.
 func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Kind, doc json.RawMessage, sample *latchkey.TemplateSample) error {
 	current, c, err := s.previewed(ctx, Preview{Project: p, Kind: k, Document: doc})
 	if err != nil {
@@ -36,7 +37,7 @@ func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Ki
 		return err
 	}
 	if k == document.AccessKey {
-		return current.keyBears(c, b, now)
+		return s.checkKeys(ctx, current, c, b, now)
 	}
 	if err := current.bears(c, b, "the sample", now); err != nil {
 		return err
@@ -67,16 +68,6 @@ func (s *Service) CheckDocument(ctx context.Context, p id.Project, k document.Ki
 func (s *Service) Conceals(k document.Kind, doc json.RawMessage) (bool, error) {
 	c, err := s.compile(k, 0, doc)
 	return err == nil && c.template != nil && c.template.Conceals(), err
-}
-
-// keyBears refuses a document that makes the token of an access key too long.
-func (p *project) keyBears(c compiled, b bearer, now time.Time) error {
-	shown := p.previewKey(c, b, now)
-	if _, err := claim.LintPolicy(p.Settings.ClaimLint).Apply(shown.Custom, nil); err != nil {
-		return err
-	}
-	whole := p.keyShapedBy(c, p.sampleMachine(b, now))
-	return claim.Fit("token of the sample", shown.Size, shown.Limit, b.row.NSec, whole.claims)
 }
 
 // bears refuses a document that makes the tokens of somebody too long.

@@ -39,7 +39,7 @@ func TestSignInDuringAChange(t *testing.T) {
 	late := &lateHolders{HolderStore: w.store.Holders()}
 	service, err := token.New(token.Deps{
 		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.sessions, Holders: late, Tenants: w.store.Tenants(),
-		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(), Master: w.master, PublicURL: publicURL,
+		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(), AccessKeys: w.store.AccessKeys(), Master: w.master, PublicURL: publicURL,
 		Now: func() time.Time { return w.clock.Now().Add(5 * time.Millisecond) }, // that long after the transaction
 	})
 	must(t, err)

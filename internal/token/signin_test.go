@@ -189,12 +189,17 @@ func TestNewNeedsItsDependencies(t *testing.T) {
 	w := newWorld(t, `{}`)
 	good := token.Deps{
 		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.store.Sessions(), Holders: w.store.Holders(), Tenants: w.store.Tenants(), Master: w.master,
-		PublicURL: publicURL, Now: w.clock.Now,
+		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(), AccessKeys: w.store.AccessKeys(), PublicURL: publicURL, Now: w.clock.Now,
+	}
+	if _, err := token.New(good); err != nil {
+		t.Fatal(err)
 	}
 	for i, change := range []func(d *token.Deps){
 		func(d *token.Deps) { d.Projects = nil }, func(d *token.Deps) { d.Keys = nil },
 		func(d *token.Deps) { d.Sessions = nil }, func(d *token.Deps) { d.Holders = nil }, func(d *token.Deps) { d.Tenants = nil },
 		func(d *token.Deps) { d.Master = nil }, func(d *token.Deps) { d.Now = nil },
+		func(d *token.Deps) { d.Bulk = nil }, func(d *token.Deps) { d.Documents = nil }, func(d *token.Deps) { d.Events = nil },
+		func(d *token.Deps) { d.AccessKeys = nil },
 		func(d *token.Deps) { d.PublicURL = "" }, func(d *token.Deps) { d.PublicURL += "/" },
 	} {
 		bad := good

@@ -45,7 +45,9 @@ type Deps struct {
 	Tenants   directory.TenantStore
 	Documents document.Store
 	Events    audit.Store
-	Master    *secret.Ring
+	// AccessKeys are those that a template for them has to fit.
+	AccessKeys directory.AccessKeyStore
+	Master     *secret.Ring
 	// PublicURL is the address under which clients reach the server, without a
 	// slash at the end. It is the first part of every issuer.
 	PublicURL string
@@ -71,7 +73,7 @@ func New(d Deps) (*Service, error) {
 	if d.PublicURL == "" || strings.HasSuffix(d.PublicURL, "/") {
 		return nil, errors.New("token: the public URL is missing or ends with a slash")
 	}
-	if d.Bulk == nil || d.Documents == nil || d.Events == nil {
+	if d.Bulk == nil || d.Documents == nil || d.Events == nil || d.AccessKeys == nil {
 		return nil, errors.New("token: a dependency is missing")
 	}
 	compiler, err := template.NewCompiler()

@@ -73,7 +73,7 @@ func TestProjectThatCantBeReadInPeace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, `{}`)
 	s, err := token.New(token.Deps{
-		Projects: &moving{ProjectStore: w.store.Projects()}, Keys: w.store.Keys(), Sessions: w.sessions, Holders: w.store.Holders(), Tenants: w.store.Tenants(), Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(),
+		Projects: &moving{ProjectStore: w.store.Projects()}, Keys: w.store.Keys(), Sessions: w.sessions, Holders: w.store.Holders(), Tenants: w.store.Tenants(), Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(), AccessKeys: w.store.AccessKeys(),
 		Master: w.master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)

@@ -68,7 +68,7 @@ func (w *world) restart(t testing.TB) *token.Service {
 	t.Helper()
 	s, err := token.New(token.Deps{
 		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.sessions, Holders: w.store.Holders(), Tenants: w.store.Tenants(),
-		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(),
+		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(), AccessKeys: w.store.AccessKeys(),
 		Master: w.master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)

@@ -29,7 +29,7 @@ func (f *Face) templateRoutes() []Route {
 		{
 			Method: "PUT", Pattern: path, ID: "saveTemplate", Tag: tagTemplates, Scope: scope,
 			Summary: "Save a new version, for all sessions or for a share of them",
-			About:   "Nothing is saved unless the document compiles and what it makes fits into the tokens of the sample and of the largest live sessions. A session's tokens are outdated if it gets another version: the next refresh shows it.",
+			About:   "Nothing is saved unless the document compiles and what it makes fits into the tokens of the sample and of the largest live sessions, or access keys. A session's tokens are outdated if it gets another version: the next refresh shows it.",
 			Body:    latchkey.TemplateRequest{}, Answer: latchkey.Template{}, Codes: refusals, serve: f.managed(scope, f.saveTemplate),
 		},
 		{

@@ -97,7 +97,7 @@ func newWorld(t testing.TB) *world {
 	w.keys, err = key.New(key.Deps{Store: signing, Master: master, Terms: w.terms, Now: w.clock.Now})
 	must(t, err)
 	w.tokens, err = token.New(token.Deps{
-		Projects: projects, Keys: signing, Sessions: sessions, Holders: store.Holders(), Tenants: store.Tenants(), Bulk: store.Bulk(), Documents: store.Documents(), Events: store.Events(),
+		Projects: projects, Keys: signing, Sessions: sessions, Holders: store.Holders(), Tenants: store.Tenants(), Bulk: store.Bulk(), Documents: store.Documents(), Events: store.Events(), AccessKeys: store.AccessKeys(),
 		Master: master, PublicURL: publicURL, Now: w.clock.Now,
 	})
 	must(t, err)

@@ -1,8 +1,10 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -220,4 +222,30 @@ func (s accessKeys) Delete(ctx context.Context, p id.Project, k id.AccessKey, e 
 	tx.revoke(found.Ended(owner.life(), tx.now))
 	tx.log(e)
 	return nil
+}
+
+func (s accessKeys) Largest(ctx context.Context, p id.Project, limit int) ([]directory.AccessKey, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.end()
+	owner, known := tx.projects[p]
+	if !known {
+		return nil, nil
+	}
+	var keys []directory.AccessKey
+	for _, k := range owner.accessKeys {
+		if k.Usable(tx.now) {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b directory.AccessKey) int {
+		return cmp.Or(cmp.Compare(b.Weight(), a.Weight()), b.ID.Compare(a.ID))
+	})
+	keys = keys[:min(max(limit, 0), len(keys))]
+	for i := range keys {
+		keys[i] = keys[i].Clone()
+	}
+	return keys, nil
 }

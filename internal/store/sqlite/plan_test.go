@@ -84,6 +84,7 @@ func TestPlans(t *testing.T) {
 		"numbers of versions":    documentNumbers,
 		"the largest sessions":   withClaims,
 		"the newest of others":   withoutClaims,
+		"the largest keys":       heaviestKeys,
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := s.queue.conn.Query("EXPLAIN QUERY PLAN " + sql)

@@ -33,6 +33,7 @@ func accessKeyChecks() []check {
 		{"change one after the other", accessKeyChangeRace},
 		{"deleting ends the secret at once", accessKeyDelete},
 		{"end with their user", accessKeyUser},
+		{"the largest are found", accessKeyLargest},
 		{"their entries last as long as their tokens", accessKeyLife},
 	}
 }

@@ -2,10 +2,13 @@ package storetest
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/session"
 )
@@ -105,4 +108,61 @@ func checkAppend(t *testing.T, w *world) {
 	w.told(t, one, two)
 	ok(t, w.Events().Append(w.ctx))
 	w.told(t)
+}
+
+func accessKeyLargest(t *testing.T, w *world) {
+	sized := func(claims, attributes int, change ...func(*directory.AccessKey)) directory.AccessKey {
+		return w.newAccessKey(t, append(change, func(k *directory.AccessKey) {
+			for to, n := range map[*json.RawMessage]int{&k.Claims: claims, &k.Attributes: attributes} {
+				if n > 0 {
+					*to = json.RawMessage(`{"a":"` + strings.Repeat("é", n/2) + `"}`) // it is bytes that count
+				}
+			}
+			w.clock.Move(time.Millisecond)
+		})...)
+	}
+	grants, _ := w.granting(t)
+	none := sized(0, 0)
+	small := sized(40, 0)
+	newer := sized(0, 0)
+	attributes := sized(0, 600)
+	granted := sized(0, 0, func(k *directory.AccessKey) { k.Grants = grants }) // 4 + 64 + 4 + 3 * 64 = 264
+	both := sized(400, 400)
+	large := sized(700, 0)
+	sized(900, 0, func(k *directory.AccessKey) { k.Status = directory.Disabled })
+	sized(800, 0, func(k *directory.AccessKey) { k.ExpiresAt = session.Instant(w.clock.Now().Add(time.Millisecond)) })
+	w.clock.Move(time.Second)
+	want := []id.AccessKey{both.ID, large.ID, attributes.ID, granted.ID, small.ID, newer.ID, none.ID}
+	for limit := range len(want) + 2 {
+		keys, err := w.AccessKeys().Largest(w.ctx, w.project.ID, limit)
+		ok(t, err)
+		var got []id.AccessKey
+		for _, k := range keys {
+			same(t, "a key", w.findAccessKey(t, k.ID), k)
+			got = append(got, k.ID)
+		}
+		if !slices.Equal(got, want[:min(limit, len(want))]) {
+			t.Errorf("of %d: %v, want %v", limit, got, want)
+		}
+	}
+	// What a key weighs is what stores go by, to the byte.
+	wider := sized(264-len(`{"a":""}`), 0)
+	if weight := w.findAccessKey(t, granted.ID).Weight(); weight != 264 || w.findAccessKey(t, wider.ID).Weight() != weight {
+		t.Errorf("weighs %d", weight)
+	}
+	keys, err := w.AccessKeys().Largest(w.ctx, w.project.ID, 5)
+	ok(t, err)
+	if keys[3].ID != wider.ID || keys[4].ID != granted.ID {
+		t.Error("of two that weigh the same, the newer one isn't first")
+	}
+	// Keys that change count as they are now.
+	w.changeAccessKey(t, none.ID, func(k *directory.AccessKey) { k.Claims = json.RawMessage(`{"a":"` + strings.Repeat("x", 2000) + `"}`) })
+	if keys, err = w.AccessKeys().Largest(w.ctx, w.project.ID, 1); err != nil || keys[0].ID != none.ID {
+		t.Errorf("a key that has grown isn't the largest: %v", err)
+	}
+	for _, p := range []id.Project{w.newProject(t).ID, id.NewProject(w.clock.Now())} {
+		if keys, err := w.AccessKeys().Largest(w.ctx, p, 10); err != nil || len(keys) > 0 {
+			t.Errorf("those of another project: %v, %v", keys, err)
+		}
+	}
 }
