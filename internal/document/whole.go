@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -55,10 +56,19 @@ func (e *Edition) version(n int, actor audit.Actor) Version {
 func (w Whole) arrange(before State, kept []Version, actor audit.Actor) (State, []Version) {
 	after := before
 	var missing []Version
+	// Two of the three may say the same, as after saving it twice: each is one of its own,
+	// else going a step back would lead nowhere.
+	var taken []int
+	for _, v := range kept {
+		if v.N == before.Stable && w.Stable != nil && w.Stable.is(v) {
+			taken = append(taken, v.N) // which Previous could be mistaken for
+		}
+	}
 	number := func(e *Edition, preferred, above int) int {
 		found := 0
 		for _, v := range kept {
-			if v.N > above && e.is(v) && (found == 0 || v.N == preferred) {
+			free := v.N == preferred || !slices.Contains(taken, v.N)
+			if free && v.N > above && e.is(v) && (found == 0 || v.N == preferred) {
 				found = v.N
 			}
 		}
@@ -67,6 +77,7 @@ func (w Whole) arrange(before State, kept []Version, actor audit.Actor) (State, 
 			found = after.Last
 			missing = append(missing, e.version(found, actor))
 		}
+		taken = append(taken, found)
 		return found
 	}
 	if w.Previous != nil {

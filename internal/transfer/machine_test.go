@@ -124,15 +124,17 @@ func TestTemplateIsWhatTheFileSays(t *testing.T) {
 		entries    int
 		saved      int
 	}{
-		"the same":              {`"stable":` + doc(1) + `}`, "the 1|the 2|the 0|20", 0, 0},
-		"the same, any comment": {`"stable":{"document":{ "claims": {"v":1}}}`, "the 1|the 2|the 0|20", 0, 0},
-		"another stable":        {`"stable":` + doc(7) + `}`, "the 7||the 1|0", 1, 1},
-		"the former is stable":  {`"stable":` + doc(0) + `}`, "the 0||the 1|0", 1, 0},
-		"the candidate is":      {`"stable":` + doc(2) + `}`, "the 2||the 1|0", 1, 0},
-		"another candidate":     {`"candidate":` + doc(7) + `,"percent":30}`, "the 1|the 7|the 0|30", 1, 1},
-		"more of the candidate": {`"candidate":` + doc(2) + `,"percent":30}`, "the 1|the 2|the 0|30", 1, 0},
-		"an old one to come":    {`"candidate":` + doc(0) + `,"percent":30}`, "the 1|the 0|the 0|30", 1, 1},
-		"another former":        {`"stable":` + doc(1) + `},"previous":` + doc(9) + `}`, "the 1|the 2|the 9|20", 0, 1},
+		"the same":                    {`"stable":` + doc(1) + `}`, "the 1|the 2|the 0|20", 0, 0},
+		"the same, any comment":       {`"stable":{"document":{ "claims": {"v":1}}}`, "the 1|the 2|the 0|20", 0, 0},
+		"another stable":              {`"stable":` + doc(7) + `}`, "the 7||the 1|0", 1, 1},
+		"the former is stable":        {`"stable":` + doc(0) + `}`, "the 0||the 1|0", 1, 0},
+		"the candidate is":            {`"stable":` + doc(2) + `}`, "the 2||the 1|0", 1, 0},
+		"another candidate":           {`"candidate":` + doc(7) + `,"percent":30}`, "the 1|the 7|the 0|30", 1, 1},
+		"the former is the same, too": {`"stable":` + doc(1) + `},"previous":` + doc(1) + `}`, "the 1|the 2|the 1|20", 0, 1},
+		"a candidate of the same":     {`"stable":` + doc(1) + `},"candidate":` + doc(1) + `,"percent":7}`, "the 1|the 1|the 0|7", 1, 1},
+		"more of the candidate":       {`"candidate":` + doc(2) + `,"percent":30}`, "the 1|the 2|the 0|30", 1, 0},
+		"an old one to come":          {`"candidate":` + doc(0) + `,"percent":30}`, "the 1|the 0|the 0|30", 1, 1},
+		"another former":              {`"stable":` + doc(1) + `},"previous":` + doc(9) + `}`, "the 1|the 2|the 9|20", 0, 1},
 		"all three": {`"stable":` + doc(7) + `},"candidate":` + doc(8) + `,"percent":5},"previous":` + doc(9) + `}`,
 			"the 7|the 8|the 9|5", 1, 3},
 	} {
