@@ -64,7 +64,7 @@ func (n NewKey) check(now time.Time) error {
 	for i, scope := range n.Scopes {
 		if !slices.Contains(Scopes(), scope) || n.Kind == secret.Verify && scope != ScopeVerify {
 			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/scopes/%d", i), Code: "range",
-				Detail: "A scope of a management key is wanted: sessions, users, settings, keys, events or verify; a verify key has the scope verify only."})
+				Detail: "A scope of a management key is wanted: sessions, impersonate, users, settings, keys, events or verify; a verify key has the scope verify only."})
 		}
 	}
 	if len(n.Scopes) > len(Scopes()) {
