@@ -45,6 +45,7 @@ func house() []room {
 		{"internal/secret", ground},
 		{"internal/id", ground},
 		{"internal/fault", ground},
+		{"internal/spelling", ground},
 
 		{"internal/audit", domain},
 		{"internal/revocation", domain},

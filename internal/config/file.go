@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/latchkey-dev/latchkey/internal/spelling"
 )
 
 // parseFile reads a TOML file into values as a flag would have them. Problems name the
@@ -96,45 +98,26 @@ func shown(name string) string {
 
 // nearest suggests the setting whose name is most like the given one, if one is, in the
 // spelling of the place where it was given. A setting without one isn't suggested.
-func nearest(name string, spelling func(Setting) string) string {
+func nearest(name string, spell func(Setting) string) string {
 	if len(name) > maxName {
 		return ""
 	}
 	plain := func(s string) string {
 		return strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(s), "latchkey_"), "_", "-")
 	}
-	name = plain(name)
-	best, least := "", max(1, len(name)/3)+1
+	spelled := map[string]string{}
+	var names []string
 	for _, s := range settings() {
-		if d := distance(name, s.Name); d < least && spelling(s.Setting) != "" {
-			best, least = spelling(s.Setting), d
+		if of := spell(s.Setting); of != "" {
+			spelled[s.Name] = of
+			names = append(names, s.Name)
 		}
 	}
+	best := spelling.Nearest(plain(name), names...)
 	if best == "" {
 		return ""
 	}
-	return "; did you mean " + best + "?"
-}
-
-// distance is the number of characters to add, remove or replace to make b of a
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return "; did you mean " + spelled[best] + "?"
 }
 
 var (
