@@ -2,8 +2,6 @@ package native
 
 import (
 	"net/http"
-	"net/netip"
-	"regexp"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -66,53 +64,13 @@ func (f *Face) listEvents(w http.ResponseWriter, r *http.Request, c caller) erro
 }
 
 func (q eventQuery) query(p id.Project) (audit.Query, error) {
-	out, err := eventsWanted(q.EventFilter)
-	out.Project, out.Limit = p, q.Size
-	return out, err
-}
-
-// actor is what events show of who acts.
-var actor = regexp.MustCompile(`^[a-z]+(:[a-z]+_[0-9a-z]{26})?$`)
-
-// eventsWanted reads a filter. What was given isn't repeated: it may be anything, a
-// misplaced token too.
-func eventsWanted(in latchkey.EventFilter) (audit.Query, error) {
-	out := audit.Query{Actor: audit.Actor(in.Actor), RequestID: in.RequestID, From: in.From, To: in.To}
-	var bad []fault.Field
-	refuse := func(parameter, code, detail string) {
-		bad = append(bad, fault.Field{Pointer: "?" + parameter, Code: code, Detail: detail})
-	}
-	var err error
-	if out.Types, err = audit.Match(in.Types...); err != nil {
-		refuse("type", "range", "Types of events are wanted, such as user.created, or kinds of them, such as user.*, separated by commas.")
-	}
-	if in.Session != "" {
-		if out.Session, err = id.ParseSession(in.Session); err != nil {
-			refuse("session", "format", "A session id (ses_…) is wanted.")
-		}
-	}
-	if in.User != "" {
-		if out.User, err = id.ParseUser(in.User); err != nil {
-			refuse("user", "format", "A user id (usr_…) is wanted.")
-		}
-	}
-	if in.Tenant != "" {
-		if out.Tenant, err = id.ParseTenant(in.Tenant); err != nil {
-			refuse("tenant", "format", "A tenant id (ten_…) is wanted.")
-		}
-	}
-	if in.Actor != "" && !actor.MatchString(in.Actor) {
-		refuse("actor", "format", "An actor is wanted, as events show it: system, cli, user:usr_… or key:mk_….")
-	}
-	if in.IP != "" {
-		ip, err := netip.ParseAddr(in.IP)
-		if err != nil || ip.Zone() != "" {
-			refuse("ip", "format", "An address is wanted.")
-		}
-		out.IP = ip.Unmap().String()
+	out, bad := audit.ParseFilter(q.EventFilter)
+	for i := range bad {
+		bad[i].Pointer = "?" + bad[i].Pointer
 	}
 	if len(bad) > 0 {
 		return out, fault.New(fault.Invalid, "The filter can't be read.").WithFields(bad...)
 	}
+	out.Project, out.Limit = p, q.Size
 	return out, nil
 }
