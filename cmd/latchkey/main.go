@@ -64,7 +64,8 @@ func commands(t *terminal) *cobra.Command {
 Try it:      latchkey dev
 Run it:      latchkey migrate --store sqlite:///var/lib/latchkey/latchkey.db
              latchkey serve   --store sqlite:///var/lib/latchkey/latchkey.db --master-key-file master.key --public-url https://auth.example.com
-Look at it:  latchkey session trace ses_…`,
+Look at it:  latchkey session trace ses_…
+             latchkey event tail`,
 		SilenceUsage: true, SilenceErrors: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -80,7 +81,7 @@ Look at it:  latchkey session trace ses_…`,
 	})
 	root.PersistentFlags().BoolVar(&t.json, "json", false, "print JSON, for machines")
 	root.AddCommand(
-		devCommand(t), serveCommand(t), migrateCommand(t), projectCommand(t), keyCommand(t), sessionCommand(t),
+		devCommand(t), serveCommand(t), migrateCommand(t), projectCommand(t), keyCommand(t), sessionCommand(t), eventCommand(t),
 		tokenCommand(t), doctorCommand(t), benchCommand(t), versionCommand(t),
 	)
 	return root

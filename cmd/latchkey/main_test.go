@@ -33,12 +33,13 @@ func TestMain(m *testing.M) {
 //	json FILE PATH PATTERN         the value at a path such as "keys.0.state" fits the pattern whole
 //	take NAME FILE PATH            sets a variable to the value at a path
 //	write FILE TEXT                makes a file of one line
+//	shows FILE PATTERN             waits until what a command in the background has written to a file fits the pattern
 //	sigterm                        asks everything in the background to end, as a service manager does
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "ready": ready, "api": api, "json": jsonValue, "take": take, "write": write, "sigterm": sigterm,
+			"exits": exits, "ready": ready, "api": api, "json": jsonValue, "take": take, "write": write, "shows": shows, "sigterm": sigterm,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("STORE", "sqlite://"+e.WorkDir+"/latchkey.db")
@@ -79,29 +80,41 @@ const startup = 30 * time.Second
 
 func ready(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, false, args, 1, 1)
+	text := await(ts, args[0], func([]byte) bool { return true })
+	var r readyFile
+	ts.Check(json.Unmarshal(text, &r))
+	for name, value := range map[string]string{
+		"URL": r.URL, "ADDR": strings.TrimPrefix(r.URL, "http://"), "ISSUER": r.Issuer, "PROJECT": r.Project, "KEY": r.ManagementKey, "VERIFY_KEY": r.VerifyKey, "USER": r.User,
+	} {
+		if value != "" {
+			ts.Setenv(name, value)
+		}
+	}
+}
+
+// await waits for a file that is as it should be, and returns what it has.
+func await(ts *testscript.TestScript, file string, good func(text []byte) bool) []byte {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	enough := time.After(startup)
 	for {
-		text, err := os.ReadFile(ts.MkAbs(args[0]))
-		if err == nil {
-			var r readyFile
-			ts.Check(json.Unmarshal(text, &r))
-			for name, value := range map[string]string{
-				"URL": r.URL, "ADDR": strings.TrimPrefix(r.URL, "http://"), "ISSUER": r.Issuer, "PROJECT": r.Project, "KEY": r.ManagementKey, "VERIFY_KEY": r.VerifyKey, "USER": r.User,
-			} {
-				if value != "" {
-					ts.Setenv(name, value)
-				}
-			}
-			return
+		text, err := os.ReadFile(ts.MkAbs(file))
+		if err == nil && good(text) {
+			return text
 		}
 		select {
 		case <-look.C:
 		case <-enough:
-			ts.Fatalf("not ready after %v: %v", startup, err)
+			ts.Fatalf("after %v %s isn't as it should be: %v\n%s", startup, file, err, text)
 		}
 	}
+}
+
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, false, args, 2, 2)
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	await(ts, args[0], pattern.Match)
 }
 
 func api(ts *testscript.TestScript, neg bool, args []string) {
@@ -207,7 +220,7 @@ func TestHelp(t *testing.T) {
 		{}, {"dev"}, {"serve"}, {"migrate"}, {"project"}, {"project", "create"}, {"project", "list"}, {"project", "settings"},
 		{"key"}, {"key", "list"}, {"key", "rotate"}, {"key", "revoke"}, {"key", "master"}, {"key", "reseal"},
 		{"session"}, {"session", "list"}, {"session", "show"}, {"session", "revoke"}, {"session", "trace"},
-		{"token"}, {"token", "decode"}, {"token", "verify"}, {"doctor"}, {"bench"}, {"bench", "refresh"}, {"bench", "lists"}, {"version"},
+		{"event"}, {"event", "list"}, {"event", "tail"}, {"token"}, {"token", "decode"}, {"token", "verify"}, {"doctor"}, {"bench"}, {"bench", "refresh"}, {"bench", "lists"}, {"version"},
 	} {
 		status, out, errOut := command(t, "", append(args, "--help")...)
 		if status != 0 || errOut != "" || !strings.Contains(out, "Usage:\n  latchkey") || !strings.Contains(out, "--json") {
@@ -236,6 +249,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"project", "create", "a", "b"}, "wants one argument"},
 		{[]string{"key", "revoke"}, "the key's id (kid)"},
 		{[]string{"session", "show"}, "a session id (ses_…)"},
+		{[]string{"event", "nope"}, `latchkey event has no command "nope"`},
+		{[]string{"event", "tail", "x"}, "takes no argument"},
 		{[]string{"token", "decode"}, "a token, or - for standard input"},
 		{[]string{"doctor"}, "--issuer is wanted"},
 		{[]string{"doctor", "--issuer", "x"}, "Issuer"},
