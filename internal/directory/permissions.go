@@ -42,8 +42,8 @@ func (s *Service) DescribePermission(ctx context.Context, p id.Project, name, de
 	return s.permissions.Describe(ctx, p, name, description, audit.New(p, s.now(), audit.PermissionUpdated, o).With("name", name))
 }
 
-// stripStep is how many roles are looked at in one transaction: thousands may have a
-// permission, and refreshes wait as long as it takes.
+// stripStep is how many roles one call of the store looks at. Thousands may have a
+// permission; the store lets refreshes pass.
 const stripStep = 100
 
 // DeletePermission removes a permission, also from every role that has it. When it is cut

@@ -26,8 +26,9 @@ type Workers struct {
 const (
 	round = time.Minute
 
-	// sweepChunk bounds one transaction of removal, and sweepPause lets the refreshes
-	// that queued behind it pass, so that removing millions locks nobody out.
+	// sweepChunk bounds one call of removal, and sweepPause lets the refreshes that queued
+	// behind it pass, so that removing millions locks nobody out. The store may do the
+	// same in smaller steps.
 	sweepChunk = 200
 	sweepPause = 5 * time.Millisecond
 )

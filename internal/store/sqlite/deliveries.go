@@ -170,7 +170,7 @@ ON CONFLICT (name) DO UPDATE SET holder = ?2, until = ?3 WHERE holder = ?2 OR un
 }
 
 func (s webhooks) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
-	return inSteps(limit, func(n int) (removed int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
 			err := tx.Query(oldDeliveries).Int(ceiling(cutoff)).Int(int64(n)).Exec()
 			removed = int(tx.Changed())

@@ -272,7 +272,7 @@ func (s events) Append(ctx context.Context, list ...audit.Event) error {
 }
 
 func (s events) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
-	return inSteps(limit, func(n int) (removed int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
 			if err := tx.keepPlace(ceiling(cutoff)); err != nil {
 				return err
@@ -295,22 +295,4 @@ func (tx *transaction) keepPlace(before int64) error {
 		return err
 	}
 	return tx.Query(placeOfLastEvent).Int(math.MaxInt64).Exec()
-}
-
-// sweepStep is how many rows one transaction of a sweep looks at, so that others get
-// their turn.
-const sweepStep = 500
-
-// inSteps removes at most limit rows with several calls of remove, which is told how
-// many rows to look at and returns whether there may be more.
-func inSteps(limit int, remove func(n int) (removed int, more bool, err error)) (int, error) {
-	total := 0
-	for total < limit {
-		n, more, err := remove(min(limit-total, sweepStep))
-		total += n
-		if err != nil || !more {
-			return total, err
-		}
-	}
-	return total, nil
 }

@@ -104,7 +104,7 @@ const outlived = `SELECT n, tokens_until, ` + projectColumns + ` FROM projects p
 AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.project = p.n) ORDER BY deleted_at`
 
 func (s lives) Erase(ctx context.Context, limit int) (int, error) {
-	return inSteps(limit, func(n int) (removed int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) (err error) {
 			removed, more, err = tx.erase(n)
 			return err

@@ -120,7 +120,7 @@ func (tx *transaction) lost(o owner, name string) (bool, error) {
 }
 
 func (s permissions) Strip(ctx context.Context, limit int) (int, error) {
-	return inSteps(limit, func(n int) (looked int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (looked int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
 			looked, more, err = tx.strip(n)
 			return err

@@ -115,7 +115,7 @@ func (s revocations) Last(ctx context.Context) (int64, error) {
 }
 
 func (s revocations) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
-	return inSteps(limit, func(n int) (removed int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
 			due := cutoff
 			if due.After(tx.now) {

@@ -11,7 +11,7 @@ import (
 // over, but never later. It never looks past now, whatever the cutoff: a session that
 // has yet to run out isn't over.
 func (s bulk) Sweep(ctx context.Context, cutoff time.Time, limit int) (int, error) {
-	return inSteps(limit, func(n int) (removed int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
 			removed, more, err = tx.reap(cutoff, n)
 			return err
@@ -54,4 +54,31 @@ func (tx *transaction) due(cutoff time.Time, n int) ([]stored, error) {
 		due = append(due, readHead(q, id.Project{}))
 	}
 	return due, q.Close()
+}
+
+// sweepStep is how many rows one transaction of a sweep looks at, so that others get
+// their turn. Refreshes that come meanwhile wait for it, and for the checkpoint that it
+// may bring about.
+const sweepStep = 50
+
+// inSteps removes at most limit rows with several calls of remove, which is told how
+// many rows to look at and returns whether there may be more. When there are, nothing is
+// removed for as long as the call before took: a sweep would be the first in line again
+// as soon as it has left the transaction, and every refresh would wait for a step of it.
+func inSteps(ctx context.Context, limit int, remove func(n int) (removed int, more bool, err error)) (int, error) {
+	total := 0
+	for total < limit {
+		start := time.Now()
+		n, more, err := remove(min(limit-total, sweepStep))
+		total += n
+		if err != nil || !more {
+			return total, err
+		}
+		select {
+		case <-time.After(time.Since(start)):
+		case <-ctx.Done():
+			return total, ctx.Err()
+		}
+	}
+	return total, nil
 }

@@ -1,8 +1,12 @@
 package sqlite
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -122,5 +126,51 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 		if n := rowsIn(t, s, "users"); n != left {
 			t.Errorf("%d users are left, want %d", n, left)
 		}
+	}
+}
+
+// A sweep goes in small steps, leaves as much time between them as they take, and tells
+// what it has removed when it is cut off.
+func TestSweepsInSteps(t *testing.T) {
+	const took = 7 * time.Millisecond
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		limit, there int // rows to remove at most, and rows to be removed
+		fails, ends  int // the step that fails, and the one during which the context ends
+		asked        []int
+		removed      int
+		err          error
+		lasts        time.Duration
+	}{
+		"nothing to do":   {limit: 200, there: 0, asked: []int{50}, lasts: took},
+		"all at once":     {limit: 200, there: 30, asked: []int{50}, removed: 30, lasts: took},
+		"some steps":      {limit: 200, there: 120, asked: []int{50, 50, 50}, removed: 120, lasts: 5 * took},
+		"up to the limit": {limit: 120, there: 999, asked: []int{50, 50, 20}, removed: 120, lasts: 6 * took},
+		"a failure":       {limit: 200, there: 999, fails: 2, asked: []int{50, 50}, removed: 50, err: broken, lasts: 3 * took},
+		"cut off":         {limit: 200, there: 999, ends: 2, asked: []int{50, 50}, removed: 100, err: context.Canceled, lasts: 3 * took},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				start, left, asked := time.Now(), c.there, []int(nil)
+				removed, err := inSteps(ctx, c.limit, func(n int) (int, bool, error) {
+					time.Sleep(took) // the step's work, on the bubble's clock
+					asked = append(asked, n)
+					switch len(asked) {
+					case c.fails:
+						return 0, false, broken
+					case c.ends:
+						cancel()
+					}
+					some := min(n, left)
+					left -= some
+					return some, some == n, nil
+				})
+				if removed != c.removed || !errors.Is(err, c.err) || !slices.Equal(asked, c.asked) || time.Since(start) != c.lasts {
+					t.Errorf("%d removed, %v, by %v in %v, want %+v", removed, err, asked, time.Since(start), c)
+				}
+			})
+		})
 	}
 }

@@ -291,7 +291,7 @@ func (s tenants) Delete(ctx context.Context, p id.Project, t id.Tenant, e audit.
 }
 
 func (s tenants) Sweep(ctx context.Context, limit int) (int, error) {
-	return inSteps(limit, func(n int) (removed int, more bool, err error) {
+	return inSteps(ctx, limit, func(n int) (removed int, more bool, err error) {
 		err = s.write(ctx, func(tx *transaction) error {
 			removed, more, err = tx.reclaim(n)
 			return err
