@@ -57,7 +57,7 @@ func (f *Face) templateRoutes() []Route {
 		{
 			Method: "POST", Pattern: path + "/preview", ID: "previewTemplate", Tag: tagTemplates, Scope: scope,
 			Summary: "What a document makes of a live session, or of somebody made up",
-			About:   "Nothing is changed. The claims are those that the next token would carry, and the diff is against those that it would carry without the given document.",
+			About:   "Nothing is changed. For a live session the key needs the scopes sessions and users, too, since expressions show all of it. The claims are those that the next token would carry, and the diff is against those that it would carry without the given document.",
 			Body:    latchkey.TemplatePreviewRequest{}, Answer: latchkey.TemplatePreview{},
 			Codes: []latchkey.Code{latchkey.CodeTemplateInvalid, latchkey.CodeContradiction, latchkey.CodeConflict}, serve: f.managed(scope, f.previewTemplate),
 		},
@@ -221,6 +221,9 @@ func (f *Face) previewTemplate(w http.ResponseWriter, r *http.Request, c caller)
 	}
 	in := token.Preview{Project: c.project, Kind: pathKind(r), Document: body.Document, Sample: body.Sample}
 	if body.Session != "" {
+		if err := c.sees(); err != nil {
+			return unknown.With(err)
+		}
 		sid, err := id.ParseSession(body.Session)
 		if err != nil {
 			return unknown.With(fault.New(fault.NotFound, "This project has no such session."))
@@ -232,6 +235,18 @@ func (f *Face) previewTemplate(w http.ResponseWriter, r *http.Request, c caller)
 		return unknown.With(err)
 	}
 	return wire.JSON(w, http.StatusOK, renderPreview(p))
+}
+
+// sees refuses a key for which a live session is none of its business: an expression of a
+// document that is previewed shows everything of the session and its user.
+func (c caller) sees() error {
+	for _, scope := range []directory.Scope{directory.ScopeSessions, directory.ScopeUsers} {
+		if !c.key.May(scope) {
+			return fault.New(fault.Forbidden, "The management key lacks the scope %q, which a preview of a live session needs.", scope).WithFields(
+				fault.Field{Pointer: "/session", Code: "unknown", Detail: "Leave it out and give a sample, or use a key that has the scope."})
+		}
+	}
+	return nil
 }
 
 func renderPreview(p token.Previewed) latchkey.TemplatePreview {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/directory"
+	"github.com/latchkey-dev/latchkey/internal/secret"
 )
 
 // saveTemplate makes a template of users the stable version.
@@ -228,4 +230,23 @@ func TestSignInActionsAtTheFace(t *testing.T) {
 	if shown.Requires != "mfa" {
 		t.Errorf("%+v", shown)
 	}
+}
+
+// Attack: a key that may change documents, and nothing else, reads everybody's data by
+// previewing them.
+func TestAttackPreviewIsNoWayToUsers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	set := w.signIn(t, w.site)
+	c := w.manage("POST", "/templates/user/preview", fmt.Sprintf(`{"document":{"claims":{"a":"{{ user.loginIds[0] }}"}},"session":%q}`, set.Session.ID))
+	settings, sessions, users := directory.ScopeSettings, directory.ScopeSessions, directory.ScopeUsers
+	for _, scopes := range [][]directory.Scope{{settings}, {settings, sessions}, {settings, users}} {
+		c.bearer = w.newKey(t, w.project, directory.NewKey{Name: "few", Kind: secret.Management, Scopes: scopes})
+		w.refused(t, c, latchkey.CodeForbidden)
+		sample := c
+		sample.body = `{"document":{"claims":{"a":"{{ user.name }}"}}}`
+		w.ok(t, sample, nil)
+	}
+	c.bearer = w.newKey(t, w.project, directory.NewKey{Name: "enough", Kind: secret.Management, Scopes: []directory.Scope{settings, sessions, users}})
+	w.ok(t, c, nil)
 }
