@@ -16,6 +16,11 @@ import (
 const (
 	roundEvery = time.Second // a pending delivery is late by so much at most
 
+	// restAfter is how many times as long as a round took the next one waits, roundEvery at
+	// most: where there are very many webhooks, or much waits for them, each event would
+	// otherwise be a reason to look at all of them again.
+	restAfter = 9
+
 	// The process that has the lease delivers; another one takes over when it wasn't
 	// renewed in time.
 	leaseTime  = 15 * time.Second
@@ -101,15 +106,20 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	r := &run{Dispatcher: d, sending: sending}
 	r.places = newPlaces(func(s *stay) { under.Go(func() { r.serve(ctx, s) }) })
 	for ctx.Err() == nil {
-		grown := d.d.Watch.Grown()
+		grown, began := d.d.Watch.Grown(), time.Now()
 		if err := r.round(ctx); err != nil && ctx.Err() == nil {
 			d.d.Log.Error("webhooks couldn't be looked at; they will be again", "error", err)
 			grown = nil // not before the next tick
 		}
+		rest := time.After(min(restAfter*time.Since(began), roundEvery))
 		select {
 		case <-ctx.Done():
 		case <-grown:
 		case <-tick.C:
+		}
+		select {
+		case <-ctx.Done():
+		case <-rest:
 		}
 	}
 	r.shut() // before the wait: nothing is begun any more

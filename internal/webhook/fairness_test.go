@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -242,6 +243,40 @@ func TestChangedWhileItWaits(t *testing.T) {
 		if n := len(w.arrived(home)); n != 6 {
 			t.Errorf("%d messages at the new address", n)
 		}
+	})
+}
+
+// laborious is an outbox in which there are so many webhooks that looking at them takes a
+// while.
+type laborious struct {
+	webhook.Outbox
+	rounds int
+}
+
+func (l *laborious) Active(ctx context.Context, after id.Webhook, limit int) ([]webhook.Hook, error) {
+	if after.IsZero() {
+		l.rounds++
+		time.Sleep(80 * time.Millisecond)
+	}
+	return l.Outbox.Active(ctx, after, limit)
+}
+
+// Where it takes long to look at all webhooks, that isn't done all the time, and what happens
+// is delivered soon all the same.
+func TestRoundsRest(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.create(home, "user.created")
+		outbox := &laborious{Outbox: w.store.Outbox()}
+		defer w.start(outbox)()
+		const seconds = 20
+		for range seconds * 20 {
+			w.happen(w.project, audit.UserCreated)
+			pass(50 * time.Millisecond)
+		}
+		if outbox.rounds > seconds*13/10 || outbox.rounds < seconds {
+			t.Errorf("%d rounds in %d seconds", outbox.rounds, seconds)
+		}
+		w.prompt(t, 3, 1200*time.Millisecond)
 	})
 }
 
