@@ -18,14 +18,21 @@ func admissionChecks() []check {
 		{"over the limit a sign-in is denied", admissionDeny},
 		{"only sessions that live count", admissionCounts},
 		{"the limit and ending the others go together", admissionBoth},
-		{"32 concurrent sign-ins keep the limit", admissionOldestRace},
-		{"32 concurrent sign-ins are denied over the limit", admissionDenyRace},
+		{"64 concurrent sign-ins keep the limit", admissionOldestRace},
+		{"64 concurrent sign-ins are denied over the limit", admissionDenyRace},
+		{"of 64 concurrent sign-ins that end the others one is left", admissionOthersRace},
 	}
 }
 
 func admissionOthers(t *testing.T, w *world) {
 	u, v := w.newUser(t), w.newUser(t)
 	old := []session.Row{w.signIn(t, u.ID), w.signIn(t, u.ID)}
+	acted := w.row(u.ID) // somebody acts as the user: ended like any other
+	acted.Actor = "support"
+	acted, err := w.insert(t, acted, session.Admission{})
+	ok(t, err)
+	w.news(t)
+	old = append(old, acted)
 	bystander := w.signIn(t, v.ID)
 	row := w.row(u.ID)
 	got, err := w.insert(t, row, session.Admission{EndOthers: true})
@@ -136,10 +143,10 @@ func admissionBoth(t *testing.T, w *world) {
 	w.absent(t, denied)
 }
 
-// race lets 32 sign-ins of one user go at once.
+// race lets 64 sign-ins of one user go at once.
 func (w *world) race(t *testing.T, u directory.User, a session.Admission) []error {
 	version := w.version(t)
-	return together(32, func(int) error {
+	return together(64, func(int) error {
 		row := w.row(u.ID)
 		_, err := w.Sessions().Insert(w.ctx, row, version, a, w.created(row))
 		return err
@@ -151,10 +158,10 @@ func admissionOldestRace(t *testing.T, w *world) {
 	for _, err := range w.race(t, u, session.Admission{Max: 5}) {
 		ok(t, err)
 	}
-	w.hasSessions(t, u, 5, 32)
+	w.hasSessions(t, u, 5, 64)
 	ends, err := w.Events().List(w.ctx, audit.Query{Project: u.Project, Types: []audit.Type{audit.SessionEnded}, Limit: 99})
 	ok(t, err)
-	same(t, "the number of ends", 32-5, len(ends))
+	same(t, "the number of ends", 64-5, len(ends))
 }
 
 func admissionDenyRace(t *testing.T, w *world) {
@@ -170,6 +177,17 @@ func admissionDenyRace(t *testing.T, w *world) {
 	same(t, "the number of sign-ins", 5, allowed)
 	w.hasSessions(t, u, 5, 5)
 	same(t, "the number of events", 5, len(w.news(t)))
+}
+
+func admissionOthersRace(t *testing.T, w *world) {
+	u := w.newUser(t)
+	for _, err := range w.race(t, u, session.Admission{EndOthers: true}) {
+		ok(t, err)
+	}
+	w.hasSessions(t, u, 1, 64)
+	found, err := w.Users().Find(w.ctx, u.Project, u.ID)
+	ok(t, err)
+	same(t, "the user's epoch", int64(64), found.Epoch)
 }
 
 func (w *world) hasSessions(t *testing.T, u directory.User, active, all int) {
