@@ -128,13 +128,18 @@ const quiet = time.Minute
 // places at most; beyond the bound nothing is told until some are forgotten.
 const maxTold = 10_000
 
+// maxToldOfOne is the part of it that one project may have: who denies thousands of users
+// in one doesn't keep what happens in others from being told.
+const maxToldOfOne = 1000
+
 // told remembers which failures were told, so that a template that fails for everybody
 // doesn't fill the log: one event a minute for each place of a version. The zero value
 // is ready to use; it is safe for concurrent use.
 type told struct {
 	mu    sync.Mutex
 	m     map[place]time.Time
-	swept time.Time // when it was last looked through for what can be forgotten
+	of    map[id.Project]int // how many places of each
+	swept time.Time          // when it was last looked through for what can be forgotten
 }
 
 // place is a place in a version of a document.
@@ -152,17 +157,31 @@ func (t *told) due(at place, now time.Time) bool {
 	if last, ok := t.m[at]; ok && now.Sub(last).Abs() < quiet {
 		return false
 	}
-	if len(t.m) >= maxTold {
-		t.sweep(now)
-		if len(t.m) >= maxTold {
+	if t.full(at.project) {
+		if t.sweep(now); t.full(at.project) {
 			return false
 		}
 	}
 	if t.m == nil {
-		t.m = map[place]time.Time{}
+		t.m, t.of = map[place]time.Time{}, map[id.Project]int{}
+	}
+	if _, again := t.m[at]; !again {
+		t.of[at.project]++
 	}
 	t.m[at] = now
 	return true
+}
+
+func (t *told) full(p id.Project) bool { return len(t.m) >= maxTold || t.of[p] >= maxToldOfOne }
+
+func (t *told) drop(at place) {
+	if _, ok := t.m[at]; !ok {
+		return
+	}
+	delete(t.m, at)
+	if t.of[at.project]--; t.of[at.project] == 0 {
+		delete(t.of, at.project)
+	}
 }
 
 // sweep forgets what may be told again. A full memory isn't looked through for each
@@ -174,7 +193,7 @@ func (t *told) sweep(now time.Time) {
 	t.swept = now
 	for p, last := range t.m {
 		if now.Sub(last).Abs() >= quiet {
-			delete(t.m, p)
+			t.drop(p)
 		}
 	}
 }
@@ -183,7 +202,7 @@ func (t *told) sweep(now time.Time) {
 func (t *told) forget(at place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.m, at)
+	t.drop(at)
 }
 
 // tell writes an event for each failure that is due. What can't be written now is due
