@@ -104,9 +104,9 @@ type acknowledged struct {
 // TestKilledProcess kills a server again and again and looks for what it had
 // acknowledged.
 func TestKilledProcess(t *testing.T) {
-	rounds := 5
+	rounds, changes := 5, 1000 // more than between two checkpoints
 	if long() {
-		rounds = 200
+		rounds, changes = 200, 2000
 	}
 	s, path := fresh(t, Options{})
 	p, rows := populate(t, s, 200+20*rounds) // since some end in each round
@@ -118,7 +118,7 @@ func TestKilledProcess(t *testing.T) {
 		known[row.ID] = acknowledged{newest: row.Newest}
 	}
 	for round := range rounds {
-		changes := murder(t, path, 1+rand.IntN(2000), known)
+		changes := murder(t, path, 1+rand.IntN(changes), known)
 		start := time.Now()
 		after := open(t, path, Options{})
 		took := time.Since(start)
@@ -225,15 +225,15 @@ func TestImagesOfARunningStore(t *testing.T) {
 			}
 		})
 	}
-	for range 8 {
+	for range 4 {
 		image := filepath.Join(t.TempDir(), "image.db")
 		var then map[id.Session]acknowledged
 		err := s.write(t.Context(), func(tx *transaction) error {
 			mu.Lock()
 			then = maps.Clone(known)
 			mu.Unlock()
-			// Enough to spill into the log before any commit.
-			if err := tx.Query("UPDATE sessions SET newest = zeroblob(12), trace = zeroblob(100000)").Exec(); err != nil {
+			// 16 MB, twice the cache: they spill into the log before any commit.
+			if err := tx.Query("UPDATE sessions SET newest = zeroblob(12), trace = zeroblob(50000)").Exec(); err != nil {
 				return err
 			}
 			copyFile(t, path, image)

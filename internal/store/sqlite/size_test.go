@@ -62,18 +62,18 @@ func gcd(a, b int) int {
 // TestSize measures what a session takes on disk with its indexes, fresh and after
 // refreshes, which make its trace longer and its page fuller.
 func TestSize(t *testing.T) {
-	n := 2_000
+	n, times := 2_000, 40
 	if slow {
-		n = 500
+		n, times = 500, 25
 	}
 	if long() {
 		n = 20_000
 	}
-	s, _ := fresh(t, Options{Now: newTick().Now})
+	s := volatile(t, Options{Now: newTick().Now})
 	_, rows := populate(t, s, n)
 	limits := map[int]int64{0: 500, 5: 700}
 	// Far more refreshes than a trace keeps: what a session takes for the rest of its life.
-	for refreshes := range 41 {
+	for refreshes := range times + 1 {
 		if refreshes > 0 {
 			refreshAll(t, s, rows)
 		}
@@ -95,7 +95,7 @@ func TestSize(t *testing.T) {
 func TestOpening(t *testing.T) {
 	n := 100_000
 	if slow {
-		n = 10_000
+		n = 3_000
 	}
 	if long() {
 		n = 1_000_000

@@ -255,6 +255,7 @@ func revocationUntil(t *testing.T, w *world) {
 	w.endAll(t, u.ID, id.Session{}, session.Ended)
 	w.fed(t, w.entry(revocation.User, u.ID.String()))
 	w.project = other
+	w.news(t)
 	v := w.newUser(t)
 	w.endAll(t, v.ID, id.Session{}, session.Ended)
 	want := w.entry(revocation.User, v.ID.String())

@@ -92,6 +92,7 @@ func sweepLiving(t *testing.T, w *world) {
 	row.IdleAt = w.clock.Now().Add(time.Hour)
 	_, err := w.insert(t, row, session.Admission{})
 	ok(t, err)
+	w.news(t)
 	kept := w.signIn(t, u.ID)
 	w.endAll(t, u.ID, row.ID, session.Ended)
 	for range 5 {
