@@ -49,7 +49,7 @@ type SignInRequest struct {
 	Audience     []string        `json:"audience,omitempty" description:"Added to the aud claim."`
 	Device       DeviceRequest   `json:"device,omitzero" description:"The user's device, since the application speaks for it."`
 	Tenant       string          `json:"tenant,omitempty" description:"Id of the current tenant: an enabled one of which the user is a member. Left out, it is the user's only one, unless the setting autoTenant is off."`
-	Actor        string          `json:"actor,omitempty" maxLength:"100" description:"Who acts as the user (impersonation), such as the name or id of somebody of the support; tokens say so in act. Needs the scope impersonate too. Not with revokeOthers."`
+	Actor        string          `json:"actor,omitempty" minLength:"1" maxLength:"100" description:"Who acts as the user (impersonation), such as the name or id of somebody of the support; tokens say so in act. Needs the scope impersonate too. Not with revokeOthers."`
 	Lifetime     Duration        `json:"lifetime,omitzero" description:"Shorter than the project's absoluteTimeout. With actor: 1h when left out, 24h at most."`
 	RevokeOthers bool            `json:"revokeOthers,omitempty" description:"End the user's other sessions in the same transaction."`
 }

@@ -216,6 +216,17 @@ func TestStepUpRefused(t *testing.T) {
 	w.refused(t, step(late.Session.ID, `{"amr":["totp"]}`), latchkey.CodeSessionExpired)
 }
 
+// Attack: somebody of the support whose name got lost on the way isn't taken for the user.
+func TestAttackImpersonationByNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.manage("POST", "/sessions", fmt.Sprintf(`{"user":%q,"amr":["pwd"],"actor":""}`, w.user))
+	a := w.refused(t, c, latchkey.CodeInvalidRequest)
+	if len(a.problem.Errors) != 1 || a.problem.Errors[0].Pointer != "/actor" {
+		t.Errorf("%s", a.body)
+	}
+}
+
 // Who acts as a user needs a scope for it, is named wherever the session is shown, and
 // doesn't end what is the user's.
 func TestImpersonation(t *testing.T) {
