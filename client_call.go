@@ -2,6 +2,7 @@ package latchkey
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,7 @@ type operation struct {
 	gone    bool          // not_found at a repetition means done
 	most    int           // repetitions at most, if less than the client's
 	attempt time.Duration // for an attempt that can be repeated; callTime when zero
+	longest time.Duration // for any other; callTime when zero
 }
 
 // call makes a call, repeats it as the operation allows, and reads the answer into what
@@ -59,7 +61,7 @@ func (c *Client) call(ctx context.Context, op operation, into any) error {
 		retries = min(retries, op.most)
 	}
 	for n := 0; ; n++ {
-		limit := callTime
+		limit := cmp.Or(op.longest, callTime)
 		if n < retries && op.attempt > 0 {
 			limit = op.attempt
 		}

@@ -104,6 +104,38 @@ func TestLogoutBelievesTheServerOnly(t *testing.T) {
 	}
 }
 
+// A dry-run of many sessions takes longer than other calls may.
+func TestDryRunIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(5 * time.Minute):
+				return answersJSON(DryRun{Sessions: 7})(r)
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}
+		server := play(slow, slow)
+		c := testClient(t, testKey, server)
+		for name, ask := range map[string]func() (DryRun, error){
+			"project": func() (DryRun, error) { return c.DryRunSettings(t.Context(), SettingsPatch{}) },
+			"tenant":  func() (DryRun, error) { return c.DryRunTenantSettings(t.Context(), "ten_1", SettingsPatch{}) },
+		} {
+			if got, err := ask(); err != nil || got.Sessions != 7 {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+		}
+		if len(server.calls) != 2 {
+			t.Errorf("%d calls", len(server.calls))
+		}
+		began := time.Now()
+		mute := testClient(t, testKey, play(hangs), func(c *ClientConfig) { c.Retries = -1 })
+		if _, err := mute.DryRunSettings(t.Context(), SettingsPatch{}); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != dryRunTime {
+			t.Errorf("got %v after %v", err, time.Since(began))
+		}
+	})
+}
+
 func TestSlowServerIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

@@ -3,6 +3,7 @@ package latchkey
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // TenantSettings returns what a tenant overrides of the project's settings. Scope settings.
@@ -17,15 +18,24 @@ func (c *Client) ChangeTenantSettings(ctx context.Context, tenantID string, patc
 	return manageCall[TenantSettingsAnswer](ctx, c, http.MethodPatch, patch.body(), "tenants", tenantID, "settings")
 }
 
+// dryRunTime is how long a dry-run may take when the caller has set no earlier deadline:
+// the server looks at every session, and lets refreshes pass.
+const dryRunTime = 10 * time.Minute
+
+func (c *Client) dryRun(ctx context.Context, patch SettingsPatch, path ...string) (DryRun, error) {
+	return managed[DryRun](ctx, c, http.MethodPost, patch.body(), func(op *operation) { op.repeat, op.longest = always, dryRunTime }, path)
+}
+
 // DryRunSettings says what ChangeSettings would do to the sessions that live now, and does
-// nothing. It refuses what that would refuse. Scope settings.
+// nothing. It refuses what that would refuse. Scope settings. A million sessions take the
+// server half a minute when it is busy.
 func (c *Client) DryRunSettings(ctx context.Context, patch SettingsPatch) (DryRun, error) {
-	return manageRepeated[DryRun](ctx, c, http.MethodPost, patch.body(), "settings", "dry-run")
+	return c.dryRun(ctx, patch, "settings", "dry-run")
 }
 
 // DryRunTenantSettings is DryRunSettings for ChangeTenantSettings. Scope settings.
 func (c *Client) DryRunTenantSettings(ctx context.Context, tenantID string, patch SettingsPatch) (DryRun, error) {
-	return manageRepeated[DryRun](ctx, c, http.MethodPost, patch.body(), "tenants", tenantID, "settings", "dry-run")
+	return c.dryRun(ctx, patch, "tenants", tenantID, "settings", "dry-run")
 }
 
 // body is what is sent: a patch that changes nothing is an empty object, not null.
