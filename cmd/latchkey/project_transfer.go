@@ -23,7 +23,7 @@ import (
 
 // transfers is the service of exports and imports on a store.
 func transfers(app *server.App) (*transfer.Service, error) {
-	return transfer.New(transfer.Deps{Store: app.Store, Directory: app.Directory, Webhooks: app.Webhooks, Now: app.Now, Pause: makeWay})
+	return transfer.New(transfer.Deps{Store: app.Store, Directory: app.Directory, Webhooks: app.Webhooks, Tokens: app.Tokens, Now: app.Now, Pause: makeWay})
 }
 
 // mostWay bounds a pause: on a machine that is slow because of others, long ones would help
@@ -248,8 +248,15 @@ func (i *importing) check() (transfer.Report, error) {
 	if !i.dryRun {
 		return found, nil
 	}
+	found, err = i.pass("measured", func(progress func(int)) (transfer.Report, error) {
+		return i.s.Measure(i.c.Context(), i.target, i.file, found, progress)
+	})
+	if i.out.Report = found; err != nil {
+		return found, err
+	}
 	return found, i.t.show(i.out, func() {
 		i.t.outcome(found)
+		i.t.long(found)
 		i.t.printf("This was a dry run: nothing was changed.\n")
 	})
 }
@@ -278,6 +285,21 @@ func (t *terminal) outcome(r transfer.Report) {
 		}
 	}
 	t.table("KIND | NEW | CHANGED | SAME", rows)
+}
+
+// long shows whose tokens would be too long.
+func (t *terminal) long(r transfer.Report) {
+	if r.TooLong == 0 {
+		return
+	}
+	t.printf("\nSession tokens of %s would be too long. What a template adds is left out of them, and then what is granted:\n", count(r.TooLong, "user"))
+	for _, l := range r.Long {
+		t.printf("line %d %s %s: %d bytes, %d are allowed\n", l.Line, l.User, wire.Printable(l.LoginID, maxCell), l.Bytes, l.Limit)
+	}
+	if more := r.TooLong - len(r.Long); more > 0 {
+		t.printf("and %s more\n", count(more, "user"))
+	}
+	t.printf("\n")
 }
 
 func (i *importing) apply(found transfer.Report) error {
@@ -318,6 +340,7 @@ func (i *importing) apply(found transfer.Report) error {
 		}
 		i.t.printf("\n")
 		i.t.outcome(i.out.Report)
+		i.t.long(i.out.Report)
 		i.showHooks()
 	})
 	return errors.Join(keysErr, err)

@@ -97,9 +97,7 @@ func openEntry(master *secret.Ring, k Key) (*entry, error) {
 	e := &entry{id: k.ID, state: k.State, algorithm: k.Algorithm, headers: make(map[Type]string, 2)}
 	e.signer = func() signer { return s }
 	for _, typ := range []Type{AccessToken, RefreshToken} {
-		// No part needs escaping: an identifier is letters, digits and '_'.
-		json := `{"alg":"` + string(k.Algorithm) + `","kid":"` + k.ID.String() + `","typ":"` + string(typ) + `"}`
-		e.headers[typ] = text([]byte(json))
+		e.headers[typ] = head(k.Algorithm, k.ID, typ)
 	}
 	return e, nil
 }

@@ -2,12 +2,10 @@ package token
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/directory"
-	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
 // checkKeys refuses a template that makes the token of the sample, or of one of the
@@ -26,41 +24,13 @@ func (s *Service) checkKeys(ctx context.Context, p *project, c compiled, sample 
 			return err
 		}
 		m := p.machine(directory.Opened{Resolved: granted, Key: k, At: now})
-		for _, m.current = range m.entrances(p.Settings.AutoTenant) {
+		for _, m.current = range entrances(m.may, p.Settings.AutoTenant) {
 			if err := p.keyBears(c, m, "access key "+k.ID.String()); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// entrances are the current tenants with which a machine is tried out: the one that it gets
-// when it asks for none, and the one of which there is most to tell. It may ask for any of
-// fifty, and a template makes different claims in each.
-func (m machine) entrances(auto bool) []id.Tenant {
-	var first id.Tenant
-	if auto {
-		first = m.may.Sole()
-	}
-	list := []id.Tenant{first}
-	if len(m.may.Tenants) == 0 {
-		return list
-	}
-	fullest := slices.MaxFunc(m.may.Tenants, func(a, b directory.TenantAuthorization) int { return breadth(a) - breadth(b) })
-	if fullest.ID != first {
-		list = append(list, fullest.ID)
-	}
-	return list
-}
-
-// breadth is about how much there is to tell of a tenant.
-func breadth(t directory.TenantAuthorization) int {
-	n := len(t.Name) + len(t.Attributes)
-	for _, name := range slices.Concat(t.Roles, t.Permissions) {
-		n += len(name)
-	}
-	return n
 }
 
 // keyBears refuses a template that makes the token of an access key too long. Keys whose

@@ -200,22 +200,8 @@ func (s *Service) prepare(row directory.Project, keys []key.Key) (*project, erro
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "the MAC key of project %s can't be opened", row.ID)
 	}
-	row.Settings = policy.Complete(row.Settings)
-	settings := row.Settings
-	p := &project{
-		Project: row, policy: policy.Of(settings), ring: ring, mac: mac, minted: &s.minted,
-		issuer:     quote(s.Issuer(row.ID)),
-		sessionDRN: quote(settings.Cookies.SessionName), refreshDRN: quote(settings.Cookies.RefreshName),
-		opaque: settings.RefreshTokenFormat == "opaque", claimsInRT: settings.ClaimsInRefreshToken,
-	}
-	p.shared()
-	session, refresh := policy.CookieNames(settings.Cookies)
-	if settings.Delivery.Session == "cookie" {
-		p.cookieNames[0] = session
-	}
-	if settings.Delivery.Refresh == "cookie" {
-		p.cookieNames[1] = refresh
-	}
+	p := s.outline(row)
+	p.ring, p.mac = ring, mac
 	return p, nil
 }
 

@@ -59,6 +59,7 @@ func (r *reading) projectLine(n int, record projectRecord) error {
 			return err
 		}
 	}
+	r.report.outlook.name, r.report.outlook.settings = next.Name, &next.Settings
 	same := there && next.Name == old.Name && equalJSON(next.Settings, policy.Complete(old.Settings))
 	r.report.count(Project, there, same)
 	if !r.apply || same || r.report.Found > 0 {
@@ -157,6 +158,7 @@ func (r *reading) roleLine(n int, record roleRecord) error {
 	if err := r.rolePermissions(n, record.Permissions); err != nil {
 		return err
 	}
+	r.known.keepRole(next)
 	turned, events := next.Turned(old, r.d.Now(), r.target.Origin)
 	r.report.count(Role, there, len(events) == 0)
 	switch {
@@ -247,6 +249,7 @@ func (r *reading) tenantLine(n int, record tenantRecord) error {
 	if record.Settings != nil {
 		r.overrides(n, record.Settings, &next)
 	}
+	r.known.keepTenant(next)
 	_, events := next.Turned(old, r.d.Now(), r.target.Origin)
 	r.report.count(Tenant, there, len(events) == 0)
 	switch {

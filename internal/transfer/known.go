@@ -24,6 +24,11 @@ type known struct {
 	permLines   map[string]int
 	keys        map[id.User]int // access keys that users have: those who were asked for
 	hooks       map[id.Webhook]bool
+
+	// What tokens are made of, while their lengths are measured.
+	whole      map[id.Tenant]directory.Tenant
+	kept       int // bytes of attributes in whole
+	wholeRoles map[id.Role]directory.Role
 }
 
 // level is the roles of the project, or those of one tenant.
@@ -72,6 +77,7 @@ func (k *known) level(ctx context.Context, t id.Tenant) (*level, error) {
 		}
 		for _, r := range list {
 			l.put(r.ID, r.Name)
+			k.keepRole(r)
 			q.After = r.ID
 		}
 		more = len(list) == page

@@ -24,6 +24,14 @@ type Report struct {
 	Problems []Problem       `json:"problems,omitempty"` // the first MaxShown
 	Found    int             `json:"problemsFound"`      // how many there are
 
+	// Long are the first MaxLong users of the file whose session tokens would be too long,
+	// of TooLong in all. Check doesn't look for them, since a template decides that stands
+	// behind the users: see Measure.
+	Long    []Long `json:"tokensTooLong,omitempty"`
+	TooLong int    `json:"usersWithTokensTooLong"`
+
+	outlook outlook // what Check has found the project to become
+
 	// Secrets are those of the webhooks that were added.
 	Secrets []HookSecret `json:"-"`
 }

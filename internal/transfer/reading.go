@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/token"
 )
 
 // reading goes through a file once: to check it, or to apply it. Applying checks as well,
@@ -31,8 +32,9 @@ type reading struct {
 	last    int // the last line that isn't blank
 	counts  Counts
 	known   known
-	project int       // line of the project, 0 for none yet
-	crowd   []pending // users that are looked at together
+	project int          // line of the project, 0 for none yet
+	crowd   []pending    // users that are looked at together
+	lengths *token.Gauge // nil: they aren't measured
 
 	// The lines by what they name. Whole texts of millions of users would take too much
 	// memory; that two of them have the same 64 bits by chance would refuse a file once

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/store"
+	"github.com/latchkey-dev/latchkey/internal/token"
 	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
@@ -21,6 +22,7 @@ type Deps struct {
 	Store     store.Store
 	Directory *directory.Service
 	Webhooks  *webhook.Service
+	Tokens    *token.Service // only for the lengths of tokens
 	Now       func() time.Time
 	// Pause lets others write between two transactions of an import that took d.
 	Pause func(ctx context.Context, d time.Duration)
@@ -34,7 +36,7 @@ type Service struct {
 
 // New returns a Service. All members of d are needed.
 func New(d Deps) (*Service, error) {
-	if d.Store == nil || d.Directory == nil || d.Webhooks == nil || d.Now == nil || d.Pause == nil {
+	if d.Store == nil || d.Directory == nil || d.Webhooks == nil || d.Tokens == nil || d.Now == nil || d.Pause == nil {
 		return nil, errors.New("transfer: a dependency is missing")
 	}
 	compiler, err := template.NewCompiler()
@@ -62,18 +64,33 @@ func (s *Service) Check(ctx context.Context, t Target, from io.Reader, progress 
 	return r.report, err
 }
 
+// Measure reads a file again in which Check has found nothing wrong, and returns its report
+// with the users whose session tokens would be too long. It changes nothing.
+func (s *Service) Measure(ctx context.Context, t Target, from io.Reader, checked Report, progress func(lines int)) (Report, error) {
+	r := s.reading(ctx, t, progress)
+	if err := r.weigh(checked); err != nil {
+		return r.report, err
+	}
+	err := r.all(from)
+	return r.report, err
+}
+
 // errChanged stops an import whose file isn't the one that was checked.
 var errChanged = errors.New("the file isn't as it was when it was checked, or the project has changed since; what was applied until now is in order, and the import can be repeated")
 
 // Apply makes the project what a file says that Check has found nothing wrong with, and
 // returns what has become of its lines. changes is how many lines Check has said will
-// change something: of very many users that change, verifiers are told together. When it
+// change something: of very many users that change, verifiers are told together. The report
+// also names users whose session tokens would be too long, as Measure does. When it
 // ends early, by an error or a crash, it can be repeated. The report holds the secrets of
 // webhooks that were added, also with an error: nobody learns them again.
 func (s *Service) Apply(ctx context.Context, t Target, from io.Reader, changes Report, progress func(lines int)) (Report, error) {
 	t.New = false
 	r := s.reading(ctx, t, progress)
 	r.apply, r.wide = true, changes.Outcome[User].Changed > manyChanges
+	if err := r.weigh(changes); err != nil {
+		return r.report, err
+	}
 	if err := r.all(from); err != nil {
 		return r.report, err
 	}

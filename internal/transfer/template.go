@@ -59,6 +59,9 @@ func (r *reading) templateLine(n int, record templateRecord) error {
 		w.Candidate = r.edition(n, k, &documentRecord{c.Document, c.Comment, c.CreatedAt}, "/candidate")
 		w.Percent = c.Percent
 	}
+	if k == document.User {
+		r.report.outlook.templates = &w
+	}
 	there, same := false, false
 	if !r.target.New {
 		var err error

@@ -74,7 +74,9 @@ func (r *reading) flush() error {
 		return err
 	}
 	for _, p := range crowd {
-		r.user(p, users, holders)
+		if err := r.user(p, users, holders); err != nil {
+			return err
+		}
 	}
 	if !r.apply || r.report.Found > 0 {
 		return nil
@@ -129,9 +131,9 @@ func (r *reading) lookUp(crowd []pending) (map[id.User]directory.User, map[strin
 }
 
 // user checks one user against what is stored.
-func (r *reading) user(p pending, users map[id.User]directory.User, holders map[string]id.User) {
+func (r *reading) user(p pending, users map[id.User]directory.User, holders map[string]id.User) error {
 	if !r.claim(r.users, r.hash(p.user.String()), p.n, "/id", "user") {
-		return
+		return nil
 	}
 	old, there := users[p.user]
 	next, bad := p.whole(r, old, there)
@@ -151,6 +153,7 @@ func (r *reading) user(p pending, users map[id.User]directory.User, holders map[
 		same = len(events) == 0
 	}
 	r.report.count(User, there, same)
+	return r.measure(p.n, next)
 }
 
 // whole returns the user as the line wants them, and what is wrong with that.

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/internal/secret"
 	"github.com/latchkey-dev/latchkey/internal/store"
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
+	"github.com/latchkey-dev/latchkey/internal/token"
 	"github.com/latchkey-dev/latchkey/internal/transfer"
 	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
@@ -31,12 +32,13 @@ var (
 // world is a store with one project.
 type world struct {
 	*transfer.Service
-	t     testing.TB
-	now   time.Time
-	store store.Store
-	d     *directory.Service
-	hooks *webhook.Service
-	p     id.Project
+	t      testing.TB
+	now    time.Time
+	store  store.Store
+	d      *directory.Service
+	hooks  *webhook.Service
+	tokens *token.Service
+	p      id.Project
 
 	enabled bool // whether the webhook of full is
 }
@@ -64,7 +66,13 @@ func worldOn(t testing.TB, between func(store.Store) store.Store) *world {
 	w.must(err)
 	w.hooks, err = webhook.New(webhook.Deps{Store: w.store.Webhooks(), Master: master, Now: func() time.Time { return w.now }})
 	w.must(err)
-	w.Service, err = transfer.New(transfer.Deps{Store: w.store, Directory: w.d, Webhooks: w.hooks, Now: func() time.Time { return w.now }, Pause: func(context.Context, time.Duration) {}})
+	w.tokens, err = token.New(token.Deps{
+		Projects: w.store.Projects(), Keys: w.store.Keys(), Sessions: w.store.Sessions(), Holders: w.store.Holders(), Tenants: w.store.Tenants(),
+		Bulk: w.store.Bulk(), Documents: w.store.Documents(), Events: w.store.Events(), AccessKeys: w.store.AccessKeys(),
+		Master: master, PublicURL: "https://auth.example.com", Now: func() time.Time { return w.now },
+	})
+	w.must(err)
+	w.Service, err = transfer.New(transfer.Deps{Store: w.store, Directory: w.d, Webhooks: w.hooks, Tokens: w.tokens, Now: func() time.Time { return w.now }, Pause: func(context.Context, time.Duration) {}})
 	w.must(err)
 	return w
 }
