@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/policy"
 )
 
 // ErrVersion is returned by a store when the project has changed since the caller read
@@ -21,6 +22,17 @@ type Admission struct {
 	EndOthers bool // end all others of the user, atomically with the insert
 	Max       int  // live sessions the user may have, the new one included; 0: no limit
 	Deny      bool // over Max: fault.Conflict, instead of ending the oldest (reason OverLimit)
+
+	// Policy is that of the user's sessions now. What has run out under it, though nobody
+	// has tried to refresh it since it became stricter, doesn't count: else a user could be
+	// kept out by sessions that are good for nothing. With the zero one all count that
+	// haven't run out as they were made.
+	Policy policy.Policy
+}
+
+// Counts reports whether a session that is active is one of those that Max is about.
+func (a Admission) Counts(r Row, now time.Time) bool {
+	return r.Actor == "" && (a.Policy.AbsoluteTimeout == 0 || now.Before(r.RunsOut(a.Policy)))
 }
 
 // Ending says why sessions end and who wanted it.

@@ -125,7 +125,7 @@ func (in SignIn) admission(p policy.Policy) session.Admission {
 	if in.Actor != "" {
 		return session.Admission{}
 	}
-	return session.Admission{EndOthers: in.EndOthers, Max: p.MaxSessions, Deny: p.DenyOverLimit}
+	return session.Admission{EndOthers: in.EndOthers, Max: p.MaxSessions, Deny: p.DenyOverLimit, Policy: p}
 }
 
 // overtaken reports whether all sessions of the user, the tenant or the project were ended

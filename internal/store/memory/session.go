@@ -80,7 +80,7 @@ func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a 
 	}
 	var excess []session.Row
 	if row.Actor == "" {
-		excess = p.excess(u, a.Max, tx.now)
+		excess = p.excess(u, a, tx.now)
 	}
 	if a.Deny && len(excess) > 0 {
 		return session.Row{}, fault.New(fault.Conflict, "The user has as many sessions as are allowed.")
@@ -105,22 +105,22 @@ func (s sessions) Insert(ctx context.Context, row session.Row, version int64, a 
 
 // excess returns the oldest live sessions of u that have to end before one more is
 // within limit; u is the row as it will be written.
-func (p *project) excess(u directory.User, limit int, now time.Time) []session.Row {
-	if limit == 0 {
+func (p *project) excess(u directory.User, a session.Admission, now time.Time) []session.Row {
+	if a.Max == 0 {
 		return nil
 	}
 	var live []session.Row
 	for _, row := range p.sessions {
 		subject := p.subject(row)
 		subject.UserEpoch = u.Epoch
-		if status, _ := row.Status(subject, now); row.User == u.ID && row.Actor == "" && status == session.Active {
+		if status, _ := row.Status(subject, now); row.User == u.ID && status == session.Active && a.Counts(row, now) {
 			live = append(live, row)
 		}
 	}
 	slices.SortFunc(live, func(a, b session.Row) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), a.ID.Compare(b.ID))
 	})
-	return live[:max(0, len(live)+1-limit)]
+	return live[:max(0, len(live)+1-a.Max)]
 }
 
 // origin is who signed in: the one that makes older sessions end.

@@ -59,7 +59,7 @@ func (tx *transaction) admit(row session.Row, version int64, a session.Admission
 	var excess []stored
 	if a.EndOthers {
 		row.UserEpoch++ // so there are no others
-	} else if excess, err = tx.excess(row, n, a.Max); err != nil {
+	} else if excess, err = tx.excess(row, n, a); err != nil {
 		return row, err
 	}
 	if a.Deny && len(excess) > 0 {
@@ -105,8 +105,8 @@ const sessionsOfUserRow = "SELECT " + headColumns + ", " + bodyColumns + fromSes
 
 // excess returns the oldest live sessions of the user in row n that have to end before
 // one more is within limit.
-func (tx *transaction) excess(row session.Row, n int64, limit int) ([]stored, error) {
-	if limit == 0 || row.Actor != "" {
+func (tx *transaction) excess(row session.Row, n int64, a session.Admission) ([]stored, error) {
+	if a.Max == 0 || row.Actor != "" {
 		return nil, nil
 	}
 	var live []stored
@@ -116,14 +116,14 @@ func (tx *transaction) excess(row session.Row, n int64, limit int) ([]stored, er
 		if !s.lives(tx.now) {
 			continue
 		}
-		if s.readBody(q); s.row.Actor == "" {
+		if s.readBody(q); a.Counts(s.row, tx.now) {
 			live = append(live, s)
 		}
 	}
 	slices.SortStableFunc(live, func(a, b stored) int {
 		return cmp.Or(a.row.CreatedAt.Compare(b.row.CreatedAt), a.row.ID.Compare(b.row.ID))
 	})
-	return live[:max(0, len(live)+1-limit)], q.Close()
+	return live[:max(0, len(live)+1-a.Max)], q.Close()
 }
 
 // makeRoom ends the sessions that a new one is too many with, in the name of whoever

@@ -17,6 +17,7 @@ func admissionChecks() []check {
 		{"over the limit the oldest end", admissionOldest},
 		{"over the limit a sign-in is denied", admissionDeny},
 		{"only sessions that live count", admissionCounts},
+		{"what a stricter policy has ended doesn't count", admissionStricter},
 		{"the limit and ending the others go together", admissionBoth},
 		{"64 concurrent sign-ins keep the limit", admissionOldestRace},
 		{"64 concurrent sign-ins are denied over the limit", admissionDenyRace},
@@ -126,6 +127,30 @@ func admissionCounts(t *testing.T, w *world) {
 	ok(t, err)
 	_, err = w.insert(t, w.row(u.ID), deny)
 	ok(t, err)
+}
+
+func admissionStricter(t *testing.T, w *world) {
+	u := w.newUser(t)
+	old, idle := w.signIn(t, u.ID), w.signIn(t, u.ID)
+	w.clock.Move(time.Hour)
+	old = w.decided(t, w.newest(t, old), session.Rotate)
+	strict := rules()
+	strict.IdleTimeout = 30 * time.Minute
+	deny := session.Admission{Max: 2, Deny: true}
+	_, err := w.insert(t, w.row(u.ID), deny)
+	refused(t, err, fault.Conflict)
+	deny.Policy = strict
+	young, err := w.insert(t, w.row(u.ID), deny)
+	ok(t, err) // beside old
+	_, err = w.insert(t, w.row(u.ID), deny)
+	refused(t, err, fault.Conflict)
+	strict.AbsoluteTimeout = 30 * time.Minute
+	_, err = w.insert(t, w.row(u.ID), session.Admission{Max: 1, Policy: strict})
+	ok(t, err)
+	// The one that was in the way has ended; who had run out already isn't touched.
+	same(t, "the young session", "session_limit", w.status(t, young.ID))
+	same(t, "the old session", "active", w.status(t, old.ID))
+	same(t, "the idle session", "active", w.status(t, idle.ID))
 }
 
 func admissionBoth(t *testing.T, w *world) {
