@@ -54,7 +54,7 @@ func (r Row) SteppedUpBy(s StepUp, now time.Time) (Row, audit.Event, error) {
 	if r.Actor != "" {
 		return r, audit.Event{}, fault.New(fault.Forbidden, "The user isn't there to prove anything: somebody else acts as them.")
 	}
-	r.StepUpAMR, r.StepUpUntil = s.AMR, Instant(now.Add(s.TTL))
+	r.StepUpAMR, r.StepUpAt, r.StepUpUntil = s.AMR, Instant(now), Instant(now.Add(s.TTL))
 	if r.AbsoluteAt.Before(r.StepUpUntil) {
 		r.StepUpUntil = r.AbsoluteAt
 	}

@@ -227,16 +227,25 @@ type Profile struct {
 	// StepUpUntil is how long tokens say that the session is stepped up, with
 	// StepUpAMR instead of AMR; zero: it never was.
 	StepUpUntil time.Time
+	StepUpAt    time.Time // when it was; a stepUpTTL that has become shorter counts from there
 	StepUpAMR   []string
 	Actor       string // who acts as the user (impersonation); "": the user
 	SigningKey  id.Key // signed N, so that a replay signs it again with the same key
 	Device      Device
 }
 
+// StepUpEnds is when tokens stop saying that the session is stepped up, by a stepUpTTL.
+func (p Profile) StepUpEnds(ttl time.Duration) time.Time {
+	if end := p.StepUpAt.Add(ttl); end.Before(p.StepUpUntil) {
+		return end
+	}
+	return p.StepUpUntil
+}
+
 // SteppedUp reports whether tokens that are minted at now say that the session is stepped
 // up. Whole seconds, as their exp has them: so none is minted that has ended.
-func (p Profile) SteppedUp(now time.Time) bool {
-	return now.Before(p.StepUpUntil.Truncate(time.Second))
+func (p Profile) SteppedUp(now time.Time, ttl time.Duration) bool {
+	return now.Before(p.StepUpEnds(ttl).Truncate(time.Second))
 }
 
 // Device is where the session lives, for people to recognise it.

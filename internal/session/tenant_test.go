@@ -277,11 +277,17 @@ func TestStepUp(t *testing.T) {
 	for at, want := range map[time.Time]bool{
 		now: true, now.Add(10*time.Minute - time.Second): true, up.StepUpUntil.Truncate(time.Second): false, up.StepUpUntil: false, now.Add(time.Hour): false,
 	} {
-		if up.SteppedUp(at) != want {
+		if up.SteppedUp(at, by.TTL) != want {
 			t.Errorf("at %v: %v", at, !want)
 		}
 	}
-	if row.SteppedUp(now) {
+	// A stepUpTTL that has become shorter counts from the proof, and a longer one gives nothing.
+	for ttl, want := range map[time.Duration]time.Duration{5 * time.Minute: 5 * time.Minute, time.Hour: by.TTL, 0: 0} {
+		if got := up.StepUpEnds(ttl); got != now.Add(want) {
+			t.Errorf("with a stepUpTTL of %v it ends at %v", ttl, got)
+		}
+	}
+	if row.SteppedUp(now, time.Hour) {
 		t.Error("a session that never was")
 	}
 	by.TTL = 1000 * day

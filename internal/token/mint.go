@@ -65,7 +65,7 @@ func (p *project) mint(b bearer, m moment) (Set, error) {
 func (p *project) mintShaped(b bearer, m moment, shape shape) (Set, error) {
 	row := b.row
 	set := p.outline(b, m)
-	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(row, m, set, shape))
+	st, err := p.ring.Mint(p.ring.Active(), key.AccessToken, p.sessionClaims(b, m, set, shape))
 	if err != nil {
 		return Set{}, tooLarge("session token", err, row)
 	}
@@ -85,8 +85,8 @@ func (p *project) outline(b bearer, m moment) Set {
 	// Tokens never outlive the session, nor a step-up that they tell of. Whole seconds,
 	// as the claim has them.
 	expires := earlier(m.at.Add(b.policy.SessionTokenTTL), row.RunsOut(b.policy))
-	if row.SteppedUp(m.at) {
-		expires = earlier(expires, row.StepUpUntil)
+	if row.SteppedUp(m.at, b.policy.StepUpTTL) {
+		expires = earlier(expires, row.StepUpEnds(b.policy.StepUpTTL))
 	}
 	set.SessionExpiresAt = expires.Truncate(time.Second)
 	return set
@@ -195,7 +195,8 @@ func (w *writer) members(object json.RawMessage) {
 	}
 }
 
-func (p *project) sessionClaims(row session.Row, m moment, set Set, shape shape) []byte {
+func (p *project) sessionClaims(b bearer, m moment, set Set, shape shape) []byte {
+	row := b.row
 	var w writer
 	w.Grow(1024)
 	w.raw("iss", p.issuer)
@@ -213,7 +214,7 @@ func (p *project) sessionClaims(row session.Row, m moment, set Set, shape shape)
 	w.plain("sid", row.ID.String())
 	w.plain("rid", m.held.String())
 	w.raw("drn", p.sessionDRN)
-	steppedUp := row.SteppedUp(m.at)
+	steppedUp := row.SteppedUp(m.at, b.policy.StepUpTTL)
 	if steppedUp {
 		w.strings("amr", row.StepUpAMR)
 	} else {

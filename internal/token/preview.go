@@ -211,7 +211,7 @@ func (p *project) fittingKey(m machine, s shape) shape {
 
 // payload is what a session token says.
 func (p *project) payload(b bearer, m moment, s shape) json.RawMessage {
-	return p.sessionClaims(b.row, m, p.outline(b, m), s)
+	return p.sessionClaims(b, m, p.outline(b, m), s)
 }
 
 // fitting is the shape in which a token is minted: without what would make it too long.

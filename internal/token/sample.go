@@ -154,7 +154,7 @@ func (s *sampler) session(p *project, in latchkey.SampleSession, user id.User, n
 		row.IdleAt = now.Add(p.policy.IdleTimeout)
 	}
 	if in.StepUp {
-		row.StepUpUntil, row.StepUpAMR = now.Add(p.policy.StepUpTTL), row.AMR
+		row.StepUpAt, row.StepUpUntil, row.StepUpAMR = now, now.Add(p.policy.StepUpTTL), row.AMR
 	}
 	return row
 }

@@ -78,6 +78,16 @@ func (w *world) memberOf(t testing.TB, tenants ...id.Tenant) {
 	w.grant(t, g)
 }
 
+// joins makes the world's user a member of one more tenant.
+func (w *world) joins(t testing.TB, tenant id.Tenant) {
+	t.Helper()
+	holder, err := w.store.Holders().Holder(w.ctx, w.project, w.user)
+	must(t, err)
+	g := holder.User.Grants.Clone()
+	g.Memberships = append(g.Memberships, directory.Membership{Tenant: tenant})
+	w.grant(t, g)
+}
+
 // describe gives the world's user attributes.
 func (w *world) describe(t testing.TB, attributes string) {
 	t.Helper()

@@ -79,7 +79,7 @@ func copyRow(r session.Row) session.Row {
 	r.AMR, r.Audience = slices.Clone(r.AMR), slices.Clone(r.Audience)
 	r.Claims, r.NSec = slices.Clone(r.Claims), slices.Clone(r.NSec)
 	r.Acted = session.Acted{Claims: slices.Clone(r.Acted.Claims), Audience: slices.Clone(r.Acted.Audience)}
-	r.StepUpUntil, r.StepUpAMR = session.Instant(r.StepUpUntil), slices.Clone(r.StepUpAMR)
+	r.StepUpAt, r.StepUpUntil, r.StepUpAMR = session.Instant(r.StepUpAt), session.Instant(r.StepUpUntil), slices.Clone(r.StepUpAMR)
 	r.IdleLimit = r.IdleLimit.Truncate(time.Millisecond)
 	r.Trace.Entries = slices.Clone(r.Trace.Entries)
 	for i, e := range r.Trace.Entries {

@@ -94,7 +94,7 @@ func (tx *transaction) setUserEpoch(n, epoch int64) error {
 
 // rounded returns the row as it comes out of the store again.
 func rounded(r session.Row) session.Row {
-	for _, t := range []*time.Time{&r.RotatedAt, &r.ReplayedAt, &r.CreatedAt, &r.AbsoluteAt, &r.IdleAt, &r.EndedAt, &r.LimitFrom, &r.AuthTime, &r.StepUpUntil} {
+	for _, t := range []*time.Time{&r.RotatedAt, &r.ReplayedAt, &r.CreatedAt, &r.AbsoluteAt, &r.IdleAt, &r.EndedAt, &r.LimitFrom, &r.AuthTime, &r.StepUpAt, &r.StepUpUntil} {
 		*t = session.Instant(*t)
 	}
 	r.IdleLimit = r.IdleLimit.Truncate(time.Millisecond)
