@@ -130,7 +130,7 @@ func (p *project) input(b bearer, at time.Time) template.Input {
 		User: person, Project: template.Project{ID: p.ID.String(), Name: p.Name},
 		Session: template.Session{
 			ID: row.ID.String(), AMR: row.AMR, AuthTime: row.AuthTime.Unix(), CreatedAt: row.CreatedAt.Unix(), Claims: row.Claims,
-			NSec: row.NSec, Audience: row.Audience, Actor: row.Actor, StepUp: row.SteppedUp(at, b.policy.StepUpTTL),
+			Audience: row.Audience, Actor: row.Actor, StepUp: row.SteppedUp(at, b.policy.StepUpTTL),
 			Device: template.Device{Name: row.Device.Name, IP: row.Device.IP, UserAgent: row.Device.UserAgent},
 		},
 	}

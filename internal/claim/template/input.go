@@ -44,14 +44,15 @@ type Place struct {
 	Permissions []string
 }
 
-// Session is the session that a token belongs to.
+// Session is the session that a token belongs to, without its nsec: whatever an expression
+// made of that would stand where only the project speaks, in a claim, the audience or the
+// subject, and a client would choose it.
 type Session struct {
 	ID        string
 	AMR       []string
 	AuthTime  int64           // Unix seconds
 	CreatedAt int64           // Unix seconds
 	Claims    json.RawMessage // an object, or nil
-	NSec      json.RawMessage // an object, or nil; no expression sees it: see fill
 	Audience  []string
 	Device    Device
 	Actor     string // who acts as the user; "" for nobody
@@ -181,8 +182,6 @@ func (p *Place) fill(o object) {
 	o.add("permissions", func() any { return list(p.Permissions) })
 }
 
-// fill leaves nsec out: whatever an expression made of it would stand where only the project
-// speaks, in a claim, the audience or the subject, and a client would choose it.
 func (s *Session) fill(o object) {
 	o.add("id", func() any { return s.ID })
 	o.add("amr", func() any { return list(s.AMR) })
