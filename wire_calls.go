@@ -40,7 +40,9 @@ type OwnSession struct {
 	ServerTime time.Time       `json:"serverTime"`
 }
 
-// SignInRequest asks for a session of a user whom the application has authenticated.
+// SignInRequest asks for a session of a user whom the application has authenticated. An
+// empty Actor isn't sent, so that the session is the user's own: who makes sessions for
+// others to act in checks that there is one.
 type SignInRequest struct {
 	User         UserReference   `json:"user" required:"true" description:"A user id, a login id, or a user object to create or update (found by its login ids), for which the key needs the scope users too."`
 	AMR          []string        `json:"amr" required:"true" description:"How the user signed in: oauth, email, sms, whatsapp, webauthn, totp, fed, pwd. mfa is added by the server."`

@@ -124,15 +124,21 @@ func (in SignIn) checkActor() error {
 	switch {
 	case in.Actor == "":
 		return nil
-	case utf8.RuneCountInString(in.Actor) > maxActor || strings.TrimSpace(in.Actor) != in.Actor || strings.ContainsFunc(in.Actor, unicode.IsControl) || !utf8.ValidString(in.Actor):
+	case utf8.RuneCountInString(in.Actor) > maxActor || strings.TrimSpace(in.Actor) != in.Actor || strings.ContainsFunc(in.Actor, unseen) || !utf8.ValidString(in.Actor):
 		return fault.New(fault.Invalid, "").WithFields(fault.Field{Pointer: "/actor", Code: "format",
-			Detail: fmt.Sprintf("1 to %d characters are wanted, without control characters and without spaces around them.", maxActor)})
+			Detail: fmt.Sprintf("1 to %d characters are wanted, without control or invisible characters and without spaces around them.", maxActor)})
 	case in.EndOthers:
 		return fault.New(fault.Contradiction, "").WithFields(
 			fault.Field{Pointer: "/actor", Code: "contradiction", Detail: "Who acts as the user doesn't end the user's own sessions."},
 			fault.Field{Pointer: "/revokeOthers", Code: "contradiction", Detail: "Leave it out when somebody acts as the user."})
 	}
 	return nil
+}
+
+// unseen reports whether people don't see a character, or see what stands beside it in
+// another order: whoever reads who acts has to read what is written.
+func unseen(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // checkAMR returns the methods, with mfa when they prove two different factors.

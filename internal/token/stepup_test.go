@@ -123,6 +123,9 @@ func TestImpersonation(t *testing.T) {
 		"a long name":      {func(in *token.SignIn) { in.Actor = string(make([]byte, 101)) }, fault.Invalid},
 		"spaces":           {func(in *token.SignIn) { in.Actor = " eve" }, fault.Invalid},
 		"a line":           {func(in *token.SignIn) { in.Actor = "e\nve" }, fault.Invalid},
+		"backwards":        {func(in *token.SignIn) { in.Actor = "support \u202eeve" }, fault.Invalid},
+		"unseen":           {func(in *token.SignIn) { in.Actor = "e\u200bve" }, fault.Invalid},
+		"another line":     {func(in *token.SignIn) { in.Actor = "e\u2028ve" }, fault.Invalid},
 		"no text":          {func(in *token.SignIn) { in.Actor = "\xff" }, fault.Invalid},
 	} {
 		_, err := w.trySignIn(func(in *token.SignIn) { in.Actor = "eve" }, c.change)
