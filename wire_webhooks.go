@@ -44,7 +44,7 @@ type WebhookTest struct {
 	Delivered bool     `json:"delivered" description:"Whether it was answered with a status from 200 to 299."`
 	Status    int      `json:"status,omitempty" description:"Status of the answer, if there was one."`
 	Error     string   `json:"error,omitempty" description:"What went wrong, in a sentence for people."`
-	Took      Duration `json:"took"`
+	Took      Duration `json:"took" description:"How long the answer took, in whole milliseconds; at least one."`
 }
 
 // DeliveryFilter says which deliveries to list.

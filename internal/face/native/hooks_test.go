@@ -18,6 +18,9 @@ import (
 type receiver struct{}
 
 func (receiver) Send(_ context.Context, m webhook.Message) webhook.Outcome {
+	if strings.Contains(m.URL, "quick") {
+		return webhook.Outcome{Status: 204, Took: 300 * time.Microsecond}
+	}
 	if strings.Contains(m.URL, "fails") {
 		return webhook.Outcome{Error: "The connection was refused.", Took: 1500 * time.Microsecond}
 	}
@@ -50,6 +53,19 @@ func (w *world) miss(t testing.TB, h webhook.Hook) id.Event {
 	}})
 	must(t, err)
 	return entry.ID
+}
+
+// A zero duration is spelt off, which would say of a quick receiver that it took no part.
+func TestWebhookTestOfAQuickReceiver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var made latchkey.NewWebhook
+	w.ok(t, w.manage("POST", "/webhooks", `{"url":"https://quick.example.com/"}`), &made)
+	var test latchkey.WebhookTest
+	a := w.ok(t, w.manage("POST", "/webhooks/"+made.Webhook.ID+"/test", ""), &test)
+	if !test.Delivered || test.Took.Std() != time.Millisecond || !strings.Contains(string(a.body), `"took":"1ms"`) {
+		t.Errorf("the test says %s", a.body)
+	}
 }
 
 func TestWebhooks(t *testing.T) {

@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/binary"
 	"net/http"
+	"time"
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/directory"
@@ -197,7 +198,7 @@ func (f *Face) testWebhook(w http.ResponseWriter, r *http.Request, c caller) err
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, latchkey.WebhookTest{
-		Delivered: o.Delivered(), Status: o.Status, Error: o.Error, Took: latchkey.Duration(o.Took.Truncate(1e6)),
+		Delivered: o.Delivered(), Status: o.Status, Error: o.Error, Took: latchkey.Duration(max(o.Took.Truncate(time.Millisecond), time.Millisecond)),
 	})
 }
 
