@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -106,7 +107,11 @@ func useData(c *cobra.Command, data string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(dataMaster(dir)); err != nil {
+	_, err = os.Stat(dataMaster(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s isn't a folder of latchkey dev: it has no master.key; latchkey dev --data %[1]s makes one", data)
+	}
+	if err != nil {
 		return fmt.Errorf("%s isn't a folder of latchkey dev: %w", data, err)
 	}
 	if err := c.Flags().Set("store", dataStore(dir)); err != nil {

@@ -121,7 +121,7 @@ func (l *loader) together() {
 		return // what is missing may be in the file
 	}
 	if l.given["store"] == "" {
-		l.problem("--store", "is required; LATCHKEY_STORE and store in the file say the same")
+		l.problem("--store", "is required; LATCHKEY_STORE and store in the file say the same"+l.orData())
 	}
 	if !l.serving() {
 		return
@@ -132,6 +132,14 @@ func (l *loader) together() {
 	if host, _, err := net.SplitHostPort(l.config.Addr); err == nil && l.given["public-url"] == "" && !isLoopback(host) {
 		l.problem("--public-url", "is required, because the server listens on more than a loopback address; LATCHKEY_PUBLIC_URL and public-url in the file say the same")
 	}
+}
+
+// orData names the flag of commands that take a folder of latchkey dev instead of a store.
+func (l *loader) orData() string {
+	if l.flags.Lookup("data") == nil {
+		return ""
+	}
+	return ", and --data names a folder of latchkey dev instead"
 }
 
 // warn notes what is allowed and probably a mistake.
