@@ -30,6 +30,11 @@ type Report struct {
 	Long    []Long `json:"tokensTooLong,omitempty"`
 	TooLong int    `json:"usersWithTokensTooLong"`
 
+	// partial are lines that are read without some of their members, and the names of those
+	// that were left: what is wrong with others, or with the line as a whole, may be so only
+	// because these are missing.
+	partial map[int]map[string]bool
+
 	outlook outlook // what Check has found the project to become
 
 	// Secrets are those of the webhooks that were added.
@@ -50,6 +55,9 @@ type Change struct {
 }
 
 func (r *Report) problem(line int, pointer, code, detail string) {
+	if left, partial := r.partial[line]; partial && !left[member(pointer)] {
+		return
+	}
 	if r.Found++; len(r.Problems) < MaxShown {
 		r.Problems = append(r.Problems, Problem{line, pointer, code, detail})
 	}

@@ -51,7 +51,7 @@ type reading struct {
 
 func (s *Service) reading(ctx context.Context, t Target, progress func(int)) *reading {
 	return &reading{
-		Service: s, ctx: ctx, target: t, progress: progress, counts: Counts{}, report: Report{Outcome: map[Kind]Change{}},
+		Service: s, ctx: ctx, target: t, progress: progress, counts: Counts{}, report: Report{Outcome: map[Kind]Change{}, partial: map[int]map[string]bool{}},
 		known: newKnown(s.d.Store, t), seed: maphash.MakeSeed(), users: map[uint64]int{}, logins: map[uint64]int{}, freed: map[uint64]bool{},
 		keys: map[uint64]int{}, digests: map[uint64]int{}, templates: map[document.Kind]int{}, webhooks: map[id.Webhook]int{},
 	}
@@ -88,6 +88,7 @@ func (r *reading) all(from io.Reader) error {
 
 // close finds what is missing at the end.
 func (r *reading) close() {
+	clear(r.report.partial)
 	switch {
 	case r.report.Lines == 0:
 		r.report.problem(1, "", "empty", "The file is empty.")
@@ -180,7 +181,7 @@ func decoded[T any](r *reading, n int, text []byte, do func(n int, record T) err
 	var record T
 	unknown, err := wire.DecodeRawKnown(text, "", &record)
 	if r.refused(n, "", err) {
-		return nil
+		return rest(r, n, text, err, do)
 	}
 	// What is wrong with the values is told as well, though not while something is applied.
 	if r.report.fields(n, "", unknown); len(unknown) > 0 && r.apply {
