@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"github.com/latchkey-dev/latchkey/internal/face/wire"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/secret"
@@ -59,7 +60,7 @@ func (r *Report) problem(line int, pointer, code, detail string) {
 		return
 	}
 	if r.Found++; len(r.Problems) < MaxShown {
-		r.Problems = append(r.Problems, Problem{line, pointer, code, detail})
+		r.Problems = append(r.Problems, Problem{line, pointer, code, wire.Sentence(detail)})
 	}
 }
 

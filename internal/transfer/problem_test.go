@@ -106,6 +106,23 @@ func TestEveryProblemHasItsPlace(t *testing.T) {
 	}
 }
 
+// What is wrong is told in sentences, whichever package has found it, and the kinds that
+// are named as known are all there are.
+func TestProblemsAreSentences(t *testing.T) {
+	w := newWorld(t)
+	r := w.check(`{"kind":"shop"}` + "\n" + `{"kind":"user","loginIds":"x","nick":1,"status":"gone"}` + "\n{}x")
+	for _, p := range r.Problems {
+		if first := p.Detail[:1]; first != strings.ToUpper(first) || !strings.HasSuffix(p.Detail, ".") {
+			t.Errorf("line %d: %q is no sentence", p.Line, p.Detail)
+		}
+	}
+	for _, k := range append(transfer.Kinds(), "end") {
+		if len(r.Problems) != 5 || !strings.Contains(r.Problems[0].Detail, " "+string(k)) {
+			t.Errorf("%s isn't named: %+v", k, r.Problems)
+		}
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	r := w.check(strings.Repeat("nonsense\n", transfer.MaxShown+7))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"strings"
 
 	"github.com/latchkey-dev/latchkey/internal/document"
 	"github.com/latchkey-dev/latchkey/internal/face/wire"
@@ -172,7 +173,11 @@ func (r *reading) record(n int, k Kind, text []byte) error {
 	case end:
 		return decoded(r, n, text, r.endLine)
 	}
-	r.report.problem(n, "/kind", "unknown", "A line is of one of the kinds project, permission, role, tenant, user and end.")
+	var names []string
+	for _, known := range Kinds() {
+		names = append(names, string(known))
+	}
+	r.report.problem(n, "/kind", "unknown", fmt.Sprintf("A line is of one of the kinds %s and %s.", strings.Join(names, ", "), end))
 	return nil
 }
 

@@ -93,10 +93,10 @@ func (p Problems) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	problem := latchkey.Problem{
 		Type: p.page(info.Code), Title: info.Title, Status: info.Status,
 		Code: info.Code, Terminal: info.Terminal, RequestID: requestID,
-		Detail: sentence(refusal.Detail),
+		Detail: Sentence(refusal.Detail),
 	}
 	for _, f := range refusal.Fields {
-		problem.Errors = append(problem.Errors, latchkey.FieldError{Pointer: f.Pointer, Code: f.Code, Detail: sentence(f.Detail)})
+		problem.Errors = append(problem.Errors, latchkey.FieldError{Pointer: f.Pointer, Code: f.Code, Detail: Sentence(f.Detail)})
 	}
 	if info.Kind == fault.Internal {
 		problem.Errors = nil
@@ -120,9 +120,9 @@ func (p Problems) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 // err. unknown is true when nobody but the log learns more of it.
 func Item(err error) (problem latchkey.ItemProblem, unknown bool) {
 	refusal := classify(hide(err))
-	problem = latchkey.ItemProblem{Code: Info(refusal.Kind).Code, Detail: sentence(refusal.Detail)}
+	problem = latchkey.ItemProblem{Code: Info(refusal.Kind).Code, Detail: Sentence(refusal.Detail)}
 	for _, f := range refusal.Fields {
-		problem.Errors = append(problem.Errors, latchkey.FieldError{Pointer: f.Pointer, Code: f.Code, Detail: sentence(f.Detail)})
+		problem.Errors = append(problem.Errors, latchkey.FieldError{Pointer: f.Pointer, Code: f.Code, Detail: Sentence(f.Detail)})
 	}
 	if refusal.Kind == fault.Internal {
 		problem.Errors, problem.Detail = nil, "Something went wrong on our side."
@@ -138,10 +138,10 @@ func (p Problems) page(code latchkey.Code) string {
 	return strings.TrimSuffix(base, "/") + "/errors/" + string(code)
 }
 
-// sentence gives a detail its capital and full stop, since refusals come from many
+// Sentence gives a detail its capital and full stop, since refusals come from many
 // packages, and some hold parts of sentences. A first word that may be a name
 // ("sessionTokenTTL", "/a") stays as it is.
-func sentence(s string) string {
+func Sentence(s string) string {
 	first, _, _ := strings.Cut(s, " ")
 	if first == "" {
 		return s

@@ -166,7 +166,7 @@ func TestSentence(t *testing.T) {
 		"": "", "a string is wanted": "A string is wanted.", "Done.": "Done.", "sessionTokenTTL is over": "sessionTokenTTL is over.",
 		`"x" is no duration`: `"x" is no duration.`, "no, that's wrong": "No, that's wrong.", "ärger": "ärger.", "/a is wrong": "/a is wrong.",
 	} {
-		if got := sentence(in); got != want {
+		if got := Sentence(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
