@@ -10,7 +10,7 @@ import (
 )
 
 // actor is what events show of who acts.
-var actor = regexp.MustCompile(`^[a-z]+(:[a-z]+_[0-9a-z]{26})?$`)
+var actor = regexp.MustCompile(`^(system|cli|user:usr_[0-9a-z]{26}|key:mk_[0-9a-z]{26})$`)
 
 // ParseFilter reads a filter as clients give it, of no project yet. It tells all that is
 // wrong, each by the name of its query parameter; without problems the query is whole. What

@@ -38,6 +38,21 @@ func TestParseFilter(t *testing.T) {
 	}
 }
 
+// Nothing is done by an actor whose name is misspelt, and an empty list would say that
+// nothing was done.
+func TestParseFilterKnowsWhoActs(t *testing.T) {
+	user, key := id.NewUser(time.UnixMilli(1)), id.NewManagementKey(time.UnixMilli(1))
+	for given, fine := range map[string]bool{
+		"": true, "system": true, "cli": true, "user:" + user.String(): true, "key:" + key.String(): true,
+		"sytem": false, "CLI": false, "alice": false, user.String(): false, "key:" + user.String(): false, "user:alice@example.com": false,
+		"user:" + user.String() + "0": false, "system:" + user.String(): false,
+	} {
+		if _, problems := audit.ParseFilter(latchkey.EventFilter{Actor: given}); (len(problems) == 0) != fine {
+			t.Errorf("%q: %v", given, problems)
+		}
+	}
+}
+
 // All that is wrong is told at once, and nothing of what was given.
 func TestParseFilterTellsAll(t *testing.T) {
 	const given = "given-by-mistake"
