@@ -134,9 +134,9 @@ func (r *reading) accessKey(n int, record accessKeyRecord, old directory.AccessK
 func (r *reading) networks(n int, texts []string) *[]netip.Prefix {
 	list := []netip.Prefix{}
 	for i, text := range texts {
-		network, err := netip.ParsePrefix(text)
-		if err != nil || network != network.Masked() || network.Addr().Is4In6() {
-			r.report.problem(n, fmt.Sprintf("/networks/%d", i), "format", "A network such as 192.0.2.0/24 is wanted.")
+		network, wrong := directory.ParseNetwork(text)
+		if wrong != "" {
+			r.report.problem(n, fmt.Sprintf("/networks/%d", i), "format", wrong)
 		}
 		list = append(list, network)
 	}

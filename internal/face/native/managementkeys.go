@@ -70,9 +70,9 @@ func newKey(b latchkey.ManagementKeyRequest) (directory.NewKey, error) {
 // readNetworks reads the networks from which a key may be used.
 func readNetworks(list []string) (networks []netip.Prefix, bad []fault.Field) {
 	for i, text := range list {
-		n, err := netip.ParsePrefix(text)
-		if err != nil || n != n.Masked() || n.Addr().Is4In6() {
-			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/networks/%d", i), Code: "format", Detail: "A network such as 192.0.2.0/24 is wanted."})
+		n, wrong := directory.ParseNetwork(text)
+		if wrong != "" {
+			bad = append(bad, fault.Field{Pointer: fmt.Sprintf("/networks/%d", i), Code: "format", Detail: wrong})
 		}
 		networks = append(networks, n)
 	}
