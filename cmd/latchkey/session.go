@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +28,8 @@ type sessionJSON struct {
 	LastSeen  time.Time `json:"lastSeenAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	AMR       []string  `json:"amr"`
+	Tenant    string    `json:"tenant,omitempty"`
+	Actor     string    `json:"actor,omitempty"` // who acts as the user
 	Device    string    `json:"device,omitempty"`
 	IP        string    `json:"ip,omitempty"`
 	Recovered int       `json:"recoveries,omitempty"`
@@ -37,7 +39,7 @@ func sessionLine(s session.Found) sessionJSON {
 	return sessionJSON{
 		ID: s.ID.String(), User: s.User.String(), State: string(s.Status), EndReason: string(s.Reason),
 		CreatedAt: s.CreatedAt, LastSeen: s.LastSeen(), ExpiresAt: s.ExpiresAt(),
-		AMR: s.AMR, Device: s.Device.Name, IP: s.Device.IP, Recovered: s.Recoveries,
+		AMR: s.AMR, Tenant: s.Tenant.String(), Actor: s.Actor, Device: s.Device.Name, IP: s.Device.IP, Recovered: s.Recoveries,
 	}
 }
 
@@ -74,7 +76,7 @@ func sessionListCommand(t *terminal) *cobra.Command {
 			for _, s := range found {
 				l := sessionLine(s)
 				lines = append(lines, l)
-				rows = append(rows, []string{l.ID, l.User, status(l), when(l.LastSeen), l.Device, l.IP})
+				rows = append(rows, []string{l.ID, l.User, status(l), when(l.LastSeen), dash(l.Device), dash(l.IP)})
 			}
 			return t.show(lines, func() { t.table("SESSION | USER | STATE | LAST SEEN | DEVICE | IP", rows) })
 		})
@@ -147,9 +149,9 @@ func sessionShowCommand(t *terminal) *cobra.Command {
 			return t.show(l, func() {
 				for _, line := range [][2]string{
 					{"session", l.ID}, {"user", l.User}, {"state", status(l)}, {"signed in", when(l.CreatedAt)}, {"last seen", when(l.LastSeen)},
-					{"ends", when(l.ExpiresAt)}, {"methods", fmt.Sprint(l.AMR)}, {"device", l.Device}, {"ip", l.IP}, {"recoveries", strconv.Itoa(l.Recovered)},
+					{"ends", when(l.ExpiresAt)}, {"methods", strings.Join(l.AMR, " ")}, {"tenant", l.Tenant}, {"actor", l.Actor}, {"device", l.Device}, {"ip", l.IP}, {"recoveries", strconv.Itoa(l.Recovered)},
 				} {
-					t.printf("%-11s %s\n", line[0], wire.Printable(line[1], maxCell))
+					t.printf("%-11s %s\n", line[0], wire.Printable(dash(line[1]), maxCell))
 				}
 			})
 		})
