@@ -32,7 +32,7 @@ t.epoch`
 
 	bodyColumns = `s.parent, s.newest, s.rotated_at, s.replayed_at, s.confirmed, s.limit_from, s.limit_count, s.recoveries, s.foreign_replays,
 s.network, s.agent, s.auth_time, s.amr, s.audience, s.claims, s.nsec, s.claims_epoch, s.device, s.user_agent, s.trace,
-s.idle_limit, s.step_up_at, s.step_up_until, s.step_up_amr, s.actor, s.acted_claims, s.acted_audience`
+s.idle_limit, s.step_up, s.actor, s.acted_claims, s.acted_audience`
 
 	// CROSS JOIN keeps the order: the session first, then its project and user by
 	// row number. A deleted user has a row for as long as the session; a tenant may be
@@ -97,7 +97,8 @@ func (s *stored) readBody(q *engine.Stmt) {
 	r.Device.Name, r.Device.UserAgent = q.ReadText(), q.ReadText()
 	q.ReadWith(r.Trace.UnmarshalBinary)
 	r.IdleLimit = time.Duration(q.ReadInt()) * time.Millisecond
-	r.StepUpAt, r.StepUpUntil, r.StepUpAMR, r.Actor = readTime(q), readTime(q), readStrings(q), q.ReadText()
+	readStepUp(q, &r.Profile)
+	r.Actor = q.ReadText()
 	r.Acted.Claims, r.Acted.Audience = readStrings(q), readStrings(q)
 }
 
@@ -141,9 +142,9 @@ WHERE n = ?`)
 func (tx *transaction) insert(o owner, user int64, r session.Row) (bool, error) {
 	q := tx.Query(`INSERT INTO sessions (project, id, user, reap_at, created_at, absolute_at, idle_at, ended_at, end_reason, user_epoch,
 project_epoch, signing_key, parent, newest, rotated_at, replayed_at, confirmed, limit_from, limit_count, recoveries, foreign_replays, network,
-agent, trace, ip, auth_time, amr, audience, claims, nsec, claims_epoch, device, user_agent, tenant, tenant_epoch, idle_limit, step_up_at, step_up_until,
-step_up_amr, actor, acted_claims, acted_audience)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+agent, trace, ip, auth_time, amr, audience, claims, nsec, claims_epoch, device, user_agent, tenant, tenant_epoch, idle_limit, step_up,
+actor, acted_claims, acted_audience)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING`)
 	q.Int(o.n).Blob(r.ID[:]).Int(user).Int(r.OverAt().UnixMilli())
 	putTime(putTime(putTime(putTime(q, r.CreatedAt), r.AbsoluteAt), r.IdleAt), r.EndedAt)
@@ -153,8 +154,7 @@ ON CONFLICT DO NOTHING`)
 	putStrings(putStrings(putTime(q, r.AuthTime), r.AMR), r.Audience)
 	putRaw(putRaw(q, r.Claims), r.NSec).Int(r.ClaimsEpoch).Text(r.Device.Name).Text(r.Device.UserAgent)
 	putIdle(putID(q, r.Tenant).Int(r.TenantEpoch), r.IdleLimit)
-	putStrings(putTime(putTime(q, r.StepUpAt), r.StepUpUntil), r.StepUpAMR)
-	putActed(putText(q, r.Actor), r.Acted)
+	putActed(putText(putStepUp(q, r.Profile), r.Actor), r.Acted)
 	err := q.Exec()
 	return tx.Changed() == 1, err
 }

@@ -105,9 +105,7 @@ func (s sessions) StepUp(ctx context.Context, p id.Project, sid id.Session, by s
 			return err
 		}
 		row.StepUpAMR = slices.Clone(row.StepUpAMR)
-		q := tx.Query("UPDATE sessions SET step_up_at = ?, step_up_until = ?, step_up_amr = ? WHERE n = ?")
-		q = putTime(putTime(q, row.StepUpAt), row.StepUpUntil)
-		if err := putStrings(q, row.StepUpAMR).Int(found.n).Exec(); err != nil {
+		if err := putStepUp(tx.Query("UPDATE sessions SET step_up = ? WHERE n = ?"), row.Profile).Int(found.n).Exec(); err != nil {
 			return err
 		}
 		if err := tx.revoke(p, row.Outdated); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/id"
+	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
 )
 
@@ -72,28 +73,66 @@ func putStrings(q *engine.Stmt, list []string) *engine.Stmt {
 	if len(list) == 0 {
 		return q.Null()
 	}
-	var b []byte
+	return q.Blob(appendStrings(nil, list))
+}
+
+func appendStrings(b []byte, list []string) []byte {
 	for _, s := range list {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	return q.Blob(b)
+	return b
 }
 
 func readStrings(q *engine.Stmt) []string {
 	var list []string
-	q.ReadWith(func(b []byte) error {
-		for len(b) > 0 {
-			n, size := binary.Uvarint(b)
-			if size <= 0 || n > uint64(len(b)-size) {
-				return errList
-			}
-			list = append(list, string(b[size:size+int(n)]))
-			b = b[size+int(n):]
-		}
-		return nil
+	q.ReadWith(func(b []byte) (err error) {
+		list, err = cutStrings(b)
+		return err
 	})
 	return list
+}
+
+func cutStrings(b []byte) ([]string, error) {
+	var list []string
+	for len(b) > 0 {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(b)-size) {
+			return nil, errList
+		}
+		list = append(list, string(b[size:size+int(n)]))
+		b = b[size+int(n):]
+	}
+	return list, nil
+}
+
+// putStepUp sets the next parameter to what a profile says of a step-up: its two times in
+// milliseconds and the methods. Most sessions have none, and then three columns would take
+// two bytes more of each.
+func putStepUp(q *engine.Stmt, p session.Profile) *engine.Stmt {
+	if p.StepUpUntil.IsZero() {
+		return q.Null()
+	}
+	b := binary.AppendVarint(nil, p.StepUpAt.UnixMilli())
+	b = binary.AppendVarint(b, p.StepUpUntil.UnixMilli())
+	return q.Blob(appendStrings(b, p.StepUpAMR))
+}
+
+func readStepUp(q *engine.Stmt, p *session.Profile) {
+	q.ReadWith(func(b []byte) (err error) {
+		if len(b) == 0 {
+			return nil
+		}
+		for _, t := range []*time.Time{&p.StepUpAt, &p.StepUpUntil} {
+			at, size := binary.Varint(b)
+			if size <= 0 {
+				return errList
+			}
+			*t, b = time.UnixMilli(at).UTC(), b[size:]
+		}
+		p.StepUpAMR, err = cutStrings(b)
+		return err
+	})
 }
 
 var errList = errors.New("a stored list is damaged")

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
 )
 
@@ -48,6 +49,8 @@ func TestDamagedValuesAreErrors(t *testing.T) {
 	}{
 		"list cut":     {func(q *engine.Stmt) { q.Blob([]byte{5, 'a'}) }, func(q *engine.Stmt) { readStrings(q) }},
 		"list garbled": {func(q *engine.Stmt) { q.Blob(slices.Repeat([]byte{0xff}, 11)) }, func(q *engine.Stmt) { readStrings(q) }},
+		"step-up cut":  {func(q *engine.Stmt) { q.Blob([]byte{5, 0x80}) }, func(q *engine.Stmt) { readStepUp(q, new(session.Profile)) }},
+		"its methods":  {func(q *engine.Stmt) { q.Blob([]byte{2, 2, 5, 'a'}) }, func(q *engine.Stmt) { readStepUp(q, new(session.Profile)) }},
 		"identifier":   {func(q *engine.Stmt) { q.Blob([]byte{1, 2}) }, func(q *engine.Stmt) { q.ReadInto(ids[:]) }},
 		"JSON":         {func(q *engine.Stmt) { q.Text(`{"A":`) }, func(q *engine.Stmt) { readJSON(q, &document) }},
 		"network":      {func(q *engine.Stmt) { q.Blob([]byte{1, 2, 3}) }, func(q *engine.Stmt) { readNetwork(q) }},

@@ -84,9 +84,7 @@ CREATE INDEX roles_level ON roles (project, tenant, id);
 ALTER TABLE sessions ADD COLUMN tenant         BLOB;
 ALTER TABLE sessions ADD COLUMN tenant_epoch   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN idle_limit     INTEGER; -- milliseconds
-ALTER TABLE sessions ADD COLUMN step_up_at     INTEGER;
-ALTER TABLE sessions ADD COLUMN step_up_until  INTEGER;
-ALTER TABLE sessions ADD COLUMN step_up_amr    BLOB;
+ALTER TABLE sessions ADD COLUMN step_up        BLOB;
 ALTER TABLE sessions ADD COLUMN actor          TEXT;
 ALTER TABLE sessions ADD COLUMN acted_claims   BLOB;
 ALTER TABLE sessions ADD COLUMN acted_audience BLOB;
