@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 const testAccessKey = "lk_ak_accessaccessaccessCANARY"
@@ -93,7 +95,7 @@ func wantToken(t *testing.T, s *AccessKeySource, want string) {
 }
 
 func TestAccessKeySourceRenewsAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := &machineServer{life: 8 * time.Minute, takes: time.Second}
 		s := testSource(t, m)
 		wantToken(t, s, "token1")
@@ -123,7 +125,7 @@ func TestAccessKeySourceRenewsAhead(t *testing.T) {
 // However many ask at once, the server is asked once; and who gives up takes nothing from
 // the others.
 func TestAccessKeySourceHasOneFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := &machineServer{life: time.Minute, takes: 2 * time.Second}
 		s := testSource(t, m)
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -148,7 +150,7 @@ func TestAccessKeySourceHasOneFlight(t *testing.T) {
 // A server that is down doesn't end a token that is good, isn't asked again by every
 // caller, and is found again when it is back.
 func TestAccessKeySourceThroughAnOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		var down atomic.Bool
 		m := &machineServer{life: 20 * time.Minute, refuse: func(int64) *http.Response {
 			if down.Load() {
@@ -185,7 +187,7 @@ func TestAccessKeySourceThroughAnOutage(t *testing.T) {
 
 // A key that is refused ends what was got with it, and isn't tried by every caller again.
 func TestAccessKeySourceOfARefusedKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		var disabled atomic.Bool
 		m := &machineServer{life: 8 * time.Minute, refuse: func(int64) *http.Response {
 			if disabled.Load() {
@@ -215,7 +217,7 @@ func TestAccessKeySourceOfARefusedKey(t *testing.T) {
 }
 
 func TestAccessKeySourceForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := &machineServer{life: time.Hour}
 		s := testSource(t, m)
 		wantToken(t, s, "token1")
@@ -295,7 +297,7 @@ func get(t *testing.T, transport http.RoundTripper, url string) string {
 // The token goes to the origins that were named and to nobody else, however a host is
 // spelled.
 func TestAccessKeyTransportKeepsToItsOrigins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := &machineServer{life: time.Hour}
 		transport, err := testSource(t, m).Transport(m, "https://api.example.com", "http://127.0.0.1:8080/")
 		if err != nil {
@@ -330,7 +332,7 @@ func TestAccessKeyTransportOriginsAreChecked(t *testing.T) {
 
 // What is refused as outdated is sent once more with a new token, and not for ever.
 func TestAccessKeyTransportTriesOnceMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := &machineServer{life: time.Hour, bodies: make(chan string, 10)}
 		transport, err := testSource(t, m).Transport(m, "https://api.example.com")
 		if err != nil {
@@ -377,7 +379,7 @@ func TestAccessKeyTransportTriesOnceMore(t *testing.T) {
 
 // A request that can't have a token isn't sent, and its body is closed.
 func TestAccessKeyTransportWithoutToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := &machineServer{life: time.Hour, refuse: func(int64) *http.Response {
 			return response(401, "application/problem+json", `{"code":"unauthenticated"}`)
 		}}

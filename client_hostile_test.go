@@ -13,8 +13,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // Nothing that a log may get shows a credential, whatever the server echoes.
@@ -106,7 +107,7 @@ func TestLogoutBelievesTheServerOnly(t *testing.T) {
 
 // A dry-run of many sessions takes longer than other calls may.
 func TestDryRunIsWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		slow := func(r *http.Request) (*http.Response, error) {
 			select {
 			case <-time.After(5 * time.Minute):
@@ -137,7 +138,7 @@ func TestDryRunIsWaitedFor(t *testing.T) {
 }
 
 func TestSlowServerIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		began := time.Now()
 		c := testClient(t, testKey, play(hangs), func(c *ClientConfig) { c.Retries = 1 })
 		if _, err := c.Settings(t.Context()); !errors.Is(err, context.DeadlineExceeded) {

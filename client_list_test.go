@@ -6,8 +6,9 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // numbered is a list of n entries in pages of size.
@@ -75,7 +76,7 @@ func TestListsEnd(t *testing.T) {
 }
 
 func TestListGoesOnAfterAPassingFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		server := play(
 			answersJSON(SessionList{Sessions: []Session{{ID: "ses_2"}}, NextPageToken: "p2"}), fails(io.EOF),
 			answersJSON(SessionList{Sessions: []Session{{ID: "ses_1"}}}),

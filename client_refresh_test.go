@@ -10,8 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 const (
@@ -162,7 +163,7 @@ func TestRefreshRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestRefreshRepeatsLostRequestInsideItsBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		server := play(hangs, answersJSON(TokenSet{Session: Session{ID: "ses_1"}, RefreshToken: "same"}))
 		began := time.Now()
 		set, err := testClient(t, "", server).Refresh(t.Context(), RefreshRequest{Token: testToken})
@@ -184,7 +185,7 @@ func TestRefreshGivesUpBeforeHalfTheReuseWindow(t *testing.T) {
 		"silence": hangs, "limited": refuses(429, CodeRateLimited, false, "Retry-After", "60"),
 		"down": refuses(503, CodeUnavailable, false, "Retry-After", "8"), "refused": fails(dialError()),
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			server := play(answer)
 			began := time.Now()
 			_, err := testClient(t, "", server, func(c *ClientConfig) { c.Retries = 10 }).Refresh(t.Context(), RefreshRequest{Token: testToken})
@@ -218,7 +219,7 @@ func TestRefreshDropsLateAnswer(t *testing.T) {
 }
 
 func TestRefreshCorrectsItsClock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		server := func() time.Time { return time.Now().Add(time.Hour) } // the client is an hour behind
 		judged := func(r *http.Request) (*http.Response, error) {
 			var body RefreshBody
@@ -253,7 +254,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func TestRefreshWorksWhenTheStoreHasAnotherClock(t *testing.T) {
 	// The Date header says the process's time, but the database judges.
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		store := func() time.Time { return time.Now().Add(time.Minute) }
 		n := 0
 		c := testClient(t, "", roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -11,10 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 func TestRepeatsOnlyWhatIsSafe(t *testing.T) {
@@ -87,7 +88,7 @@ func TestRepeatsOnlyWhatIsSafe(t *testing.T) {
 	for _, f := range failures {
 		for want, calls := range map[int]map[string]func(context.Context, *Client) error{f.read: safe, -f.create: unsafe} {
 			for name, call := range calls {
-				synctest.Test(t, func(t *testing.T) {
+				bubbletest.Run(t, func(t *testing.T) {
 					server := play(f.answer)
 					began := time.Now()
 					if err := call(t.Context(), testClient(t, testKey, server)); err == nil {
@@ -110,7 +111,7 @@ type broken struct{}
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestRepetitionSucceeds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		server := play(fails(io.EOF), refuses(503, CodeUnavailable, false, "Retry-After", "2"), answersJSON(SettingsAnswer{Version: 7}))
 		began := time.Now()
 		s, err := testClient(t, testKey, server).Settings(t.Context())
@@ -147,7 +148,7 @@ func TestRepetitionsSpread(t *testing.T) {
 
 func TestRetriesAreAsConfigured(t *testing.T) {
 	for retries, want := range map[int]int{-1: 1, 0: 3, 1: 2, 5: 6} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			server := play(fails(io.EOF))
 			c := testClient(t, testKey, server, func(c *ClientConfig) { c.Retries = retries })
 			if _, err := c.Settings(t.Context()); !errors.Is(err, io.EOF) || len(server.calls) != want {
@@ -158,7 +159,7 @@ func TestRetriesAreAsConfigured(t *testing.T) {
 }
 
 func TestWaitEndsWithTheContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		server := play(refuses(503, CodeUnavailable, false, "Retry-After", "5"))
 		c := testClient(t, testKey, server)
 		// It can't be waited for: the refusal is returned at once.
@@ -183,7 +184,7 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 }
 
 func TestDeletionWhoseAnswerGotLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		c := testClient(t, testKey, play(fails(io.EOF), refuses(404, CodeNotFound, false)))
 		if err := c.DeleteUser(t.Context(), "usr_1"); err != nil {
 			t.Errorf("deleted by the first attempt: %v", err)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // Where streams are held back it is polled, and streaming is tried again later.
@@ -28,7 +30,7 @@ func TestFallbackToPollingAndBack(t *testing.T) {
 		fmt.Fprint(w, "…")
 	}
 	for name, bad := range map[string]http.HandlerFunc{"held": hold, "held whole": holdAll, "a page": page, "compressed": packed} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Accept") == "text/event-stream" {
@@ -82,7 +84,7 @@ func TestFallbackToPollingAndBack(t *testing.T) {
 
 // Streaming is tried again also when polling doesn't work any more.
 func TestStreamsAgainWhenPollsFail(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.handler = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -112,7 +114,7 @@ func TestStreamsAgainWhenPollsFail(t *testing.T) {
 
 // An outage isn't a proxy that holds streams back.
 func TestOutageIsNoReasonToPoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.down = true
 		r := s.client()

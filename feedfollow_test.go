@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 func refuseFeed(status int, code Code, header ...string) http.HandlerFunc {
@@ -25,7 +27,7 @@ func refuseFeed(status int, code Code, header ...string) http.HandlerFunc {
 // A wrong key is said clearly, isn't tried again soon, and isn't shown.
 func TestWrongKey(t *testing.T) {
 	for _, status := range []int{401, 403} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = refuseFeed(status, CodeUnauthenticated)
 			log, logged := logFeed(slog.LevelDebug)
@@ -55,7 +57,7 @@ func TestWrongKey(t *testing.T) {
 // The key goes nowhere but to the issuer.
 func TestRedirectsAreRefused(t *testing.T) {
 	for _, target := range []string{"http://evil.example.com/feed", "https://localhost/" + feedProject + "/revocations", "//other.example.com/", "/elsewhere"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, target, http.StatusTemporaryRedirect)
@@ -73,7 +75,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 
 func TestRetryAfterIsHonoured(t *testing.T) {
 	for text, want := range map[string]time.Duration{"60": time.Minute, "31536000": longestWish} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = refuseFeed(503, CodeUnavailable, "Retry-After", text)
 			runFeed(t, s.client())
@@ -120,7 +122,7 @@ func TestDelay(t *testing.T) {
 // The server's retry replaces the first pause, within reason.
 func TestRetryOfTheStream(t *testing.T) {
 	for text, want := range map[string]time.Duration{"5000": 5 * time.Second, "0": firstPause, "1": shortPause, "2147483647": longestPause} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "text/event-stream")
@@ -136,7 +138,7 @@ func TestRetryOfTheStream(t *testing.T) {
 
 // A server that ends every stream at once isn't asked in a tight loop.
 func TestStreamsThatEndAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.handler = func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -156,7 +158,7 @@ func TestStreamsThatEndAtOnce(t *testing.T) {
 
 // A stream whose time was over is followed by the next one before anybody could notice.
 func TestTheNextStreamFollowsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		r := s.client()
 		runFeed(t, r)
@@ -174,7 +176,7 @@ func TestTheNextStreamFollowsAtOnce(t *testing.T) {
 // A connection that the server closes without an answer is a failure, and no stream that
 // ended in good order.
 func TestConnectionClosedWithoutAnAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.handler = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 		r := s.client()
@@ -186,7 +188,7 @@ func TestConnectionClosedWithoutAnAnswer(t *testing.T) {
 }
 
 func TestRunTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		r := s.client()
 		stop := runFeed(t, r)
@@ -203,7 +205,7 @@ func TestRunTwice(t *testing.T) {
 }
 
 func TestOnKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.revoke("session", "ses_1")
 		r := s.client()

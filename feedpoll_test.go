@@ -9,12 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 func pollOnly(c *RevocationsConfig) { c.Poll = true }
 
 func TestPoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		r := s.client(pollOnly)
 		runFeed(t, r)
@@ -44,7 +46,7 @@ func TestPoll(t *testing.T) {
 
 // What comes in several parts is complete with the last one.
 func TestPollInParts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		for i := range 7 {
 			s.revoke("session", fmt.Sprintf("ses_%d", i))
@@ -103,7 +105,7 @@ func TestPollOfABrokenServer(t *testing.T) {
 		"sends too much":           {text(`{"entries":[` + strings.Repeat(" ", maxPoll) + `]}`), "too long", 20},
 		"never answers":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "heard", 6},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.handler = c.handler
 			r := s.client(pollOnly)
@@ -122,7 +124,7 @@ func TestPollOfABrokenServer(t *testing.T) {
 
 // An entry that can't be read doesn't spoil the others.
 func TestPollWithABadEntry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		good := feedEntry("session", "ses_1", 0)
 		good.At, good.Until = time.Now(), time.Now().Add(time.Minute)

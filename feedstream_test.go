@@ -9,10 +9,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 func TestStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.revoke("session", "ses_old")
 		r := s.client()
@@ -50,7 +52,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamLag(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		r := s.client()
 		runFeed(t, r)
@@ -71,7 +73,7 @@ func TestStreamLag(t *testing.T) {
 // The server goes away in the middle of an event and comes back with more: nothing is
 // missing, and what was known was known all the time.
 func TestAttack22ServerRestartLeavesNoGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.revoke("session", "ses_1")
 		log, logged := logFeed(slog.LevelInfo)
@@ -118,7 +120,7 @@ func TestAttack22ServerRestartLeavesNoGap(t *testing.T) {
 
 // A client that starts with what another one has saved goes on where that one was.
 func TestAttack22ClientRestartLeavesNoGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		s.revoke("session", "ses_1")
 		first := s.client()
@@ -150,7 +152,7 @@ func TestAttack22ClientRestartLeavesNoGap(t *testing.T) {
 // entries. What is known stays known.
 func TestAttack42SnapshotNeverUnrevokes(t *testing.T) {
 	for _, poll := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newFeedServer(t)
 			s.revoke("session", "ses_1")
 			s.revoke("session", "ses_2")
@@ -175,7 +177,7 @@ func TestAttack42SnapshotNeverUnrevokes(t *testing.T) {
 }
 
 func TestDuplicatesAndDisorder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		now := time.Now()
 		line := func(seq int, id string) string {
@@ -205,7 +207,7 @@ func TestDuplicatesAndDisorder(t *testing.T) {
 // A connection that died without a word is dropped, also when a proxy keeps it warm with
 // comments.
 func TestHeartbeatTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		r := s.client()
 		runFeed(t, r)
@@ -244,7 +246,7 @@ func TestHeartbeatTimeout(t *testing.T) {
 }
 
 func TestHugeEventEndsTheConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := newFeedServer(t)
 		sent := 0
 		s.handler = func(w http.ResponseWriter, r *http.Request) {

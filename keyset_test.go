@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // keyServer answers for {issuer}/.well-known/jwks.json without a network, so that time in
@@ -104,7 +106,7 @@ func (s *KeySet) has(t testing.TB, kid string) bool {
 }
 
 func TestKeySetIsFetchedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t)), delay: time.Second}
 		set := server.keySet(t)
@@ -132,7 +134,7 @@ func TestKeySetIsFetchedOnce(t *testing.T) {
 
 // Who gives up leaves the fetch to the others.
 func TestKeySetCallerGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t)), delay: 5 * time.Second}
 		set := server.keySet(t)
@@ -159,7 +161,7 @@ func TestKeySetCallerGivesUp(t *testing.T) {
 // Without Run a set that is past its age is renewed in the background, and one that is
 // long past it before it is used.
 func TestKeySetIsRenewedOnDemand(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		old, next := newTokenSigner(t, algEdDSA, "old"), newTokenSigner(t, algEdDSA, "next")
 		server := &keyServer{body: string(old.keySet(t)), header: http.Header{"Cache-Control": {"public, max-age=300"}}}
 		set := server.keySet(t)
@@ -195,7 +197,7 @@ func TestKeySetIsRenewedOnDemand(t *testing.T) {
 }
 
 func TestKeySetOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t))}
 		set := server.keySet(t)
@@ -233,7 +235,7 @@ func TestKeySetOutage(t *testing.T) {
 
 // A server that was never reached is asked again and again, but not by every caller.
 func TestKeySetNeverReached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		server := &keyServer{err: errors.New("no route")}
 		set := server.keySet(t)
 		for range 6000 { // a minute
@@ -256,7 +258,7 @@ func TestKeySetNeverReached(t *testing.T) {
 
 // What isn't a good set never takes the place of one.
 func TestKeySetKeepsGoodSet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key := newTokenSigner(t, algEdDSA, "k1")
 		good := string(key.keySet(t))
 		server := &keyServer{body: good}
@@ -292,7 +294,7 @@ func TestKeySetKeepsGoodSet(t *testing.T) {
 }
 
 func TestKeySetTags(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		a, b := newTokenSigner(t, algEdDSA, "a"), newTokenSigner(t, algEdDSA, "b")
 		server := &keyServer{body: string(a.keySet(t)), tag: `"1"`}
 		set := server.keySet(t)
@@ -343,7 +345,7 @@ func TestKeyAge(t *testing.T) {
 
 // Run renews ahead of the age, so that no caller ever sees a set that is past it.
 func TestKeySetRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t)), header: http.Header{"Cache-Control": {"max-age=600"}}}
 		set := server.keySet(t)
@@ -377,7 +379,7 @@ func TestKeySetRun(t *testing.T) {
 // A key that was revoked is fetched away at once, around the caches on the way, but not
 // more than once a second.
 func TestKeySetDemand(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		old, next := newTokenSigner(t, algEdDSA, "old"), newTokenSigner(t, algEdDSA, "next")
 		server := &keyServer{body: string(old.keySet(t)), delay: 500 * time.Millisecond}
 		set := server.keySet(t)
@@ -483,7 +485,7 @@ func TestAttack19RedirectToAnotherHost(t *testing.T) {
 
 // Kids that nobody has cause a bounded number of fetches, and cost the known ones nothing.
 func TestAttack19UnknownKidFlood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t)), delay: 100 * time.Millisecond}
 		set := server.keySet(t)
@@ -518,7 +520,7 @@ func TestAttack19UnknownKidFlood(t *testing.T) {
 
 // A kid that isn't there is asked for once, and found once it is.
 func TestAttack19NegativeCache(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		key, next := newTokenSigner(t, algEdDSA, "k1"), newTokenSigner(t, algEdDSA, "next")
 		server := &keyServer{body: string(key.keySet(t)), header: http.Header{"Cache-Control": {"max-age=86400"}}}
 		set := server.keySet(t)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // slowly makes the server answer after d, or be given up by its caller before.
@@ -43,7 +45,7 @@ func (k *rig) together(n int, h http.Handler, request func() *http.Request) []*h
 // Pain 1: requests of several tabs with one expired token are one refresh. All get the
 // same cookies, and so does a tab that comes a moment later with the old one.
 func TestPain01ParallelRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		k := newRig(t)
 		k.bad("s1", ReasonExpired)
 		k.good("s2", Claims{Subject: "ann"})
@@ -117,7 +119,7 @@ func TestPain03LostAnswer(t *testing.T) {
 // The request goes away while the server works: its successor gets the answer, without
 // a second rotation.
 func TestClientGoesAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		k := newRig(t)
 		k.good("s2", Claims{Subject: "ann"})
 		k.slowly(3*time.Second, TokenSet{SessionToken: "s2", RefreshToken: "r2"})
@@ -205,7 +207,7 @@ func TestUnsavableTokens(t *testing.T) {
 // A server that hangs costs a request 9 seconds, however many wait; what it answers
 // later is dropped.
 func TestSlowServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		k := newRig(t)
 		k.good("s2", Claims{Subject: "ann"})
 		k.slowly(time.Hour, TokenSet{})

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 func anyAnswer(TokenSet) bool { return true }
@@ -55,7 +57,7 @@ func TestRefresherMemory(t *testing.T) {
 		{"late", nil, refreshBound, 0},
 		{"a clock that is set back", nil, -time.Hour, 0},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			s := newScripted()
 			s.err, s.takes = c.err, c.takes
 			s.set.RefreshToken = "r2"
@@ -85,7 +87,7 @@ func TestRefresherMemory(t *testing.T) {
 
 // Who joins in at the last moment doesn't get the answer either when it comes late.
 func TestRefresherDropsLateAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := newRefresher(func(context.Context, RefreshRequest) (TokenSet, error) {
 			<-time.After(refreshBound + time.Second)
 			return TokenSet{RefreshToken: "r2"}, nil
@@ -111,7 +113,7 @@ func TestAttack41ClockSetBack(t *testing.T) {
 
 // Answers leave memory by themselves, also when nobody comes any more.
 func TestRefresherForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := newRefresher(func(context.Context, RefreshRequest) (TokenSet, error) {
 			return TokenSet{RefreshToken: "r2"}, nil
 		}, false, time.Now)
@@ -151,7 +153,7 @@ func TestRefresherForgetsSignedOut(t *testing.T) {
 
 // Strangers who send ever new tokens fill no memory and wait for nothing.
 func TestRefresherIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		blocked := make(chan struct{})
 		f := newRefresher(func(context.Context, RefreshRequest) (TokenSet, error) {
 			<-blocked

@@ -9,8 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 func TestNewRevocationsRefuses(t *testing.T) {
@@ -57,7 +58,7 @@ func TestRevocationsDontShowTheKey(t *testing.T) {
 
 // What a transport puts into its errors isn't shown unread.
 func TestErrorsOfTransportsDontShowTheKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		log, logged := logFeed(slog.LevelDebug)
 		r := newTestFeed(t, logged, func(c *RevocationsConfig) {
 			c.HTTPClient = &http.Client{Transport: feedTransport(func(req *http.Request) (*http.Response, error) {
@@ -79,7 +80,7 @@ func (f feedTransport) RoundTrip(r *http.Request) (*http.Response, error) { retu
 
 // One verifier's trouble is in its own status, and in no other's.
 func TestAttack37ErrorsStayApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		good, bad := newFeedServer(t), newFeedServer(t)
 		bad.handler = refuseFeed(403, CodeForbidden)
 		a, b := good.client(), bad.client()

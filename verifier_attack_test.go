@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // hmacToken makes a token that is signed with a symmetric secret.
@@ -420,7 +422,7 @@ func TestAttack17Cut(t *testing.T) {
 // TestAttack19RedirectToAnotherHost, TestAttack19UnknownKidFlood, TestAttack03SymmetricKeys
 // and TestKeySetKeepsGoodSet.
 func TestAttack19KeyRemoved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		old, next := newTokenSigner(t, algES256, "old"), newTokenSigner(t, algES256, "next")
 		server := &keyServer{body: string(keySetOf(old.jwk(t, nil), next.jwk(t, nil)))}
 		v, err := NewVerifier(VerifierConfig{Issuer: ourIssuer, HTTPClient: &http.Client{Transport: server}})
@@ -456,7 +458,7 @@ func TestAttack19KeyRemoved(t *testing.T) {
 // A server that publishes a key a day before it signs with it is never ahead of verifiers
 // that cache for a day, not even of one that can't reach it meanwhile.
 func TestAttack20Rotation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		old, next := newTokenSigner(t, algEdDSA, "old"), newTokenSigner(t, algEdDSA, "next")
 		server := &keyServer{body: string(old.keySet(t)), header: http.Header{"Cache-Control": {"max-age=172800"}}}
 		v, err := NewVerifier(VerifierConfig{Issuer: ourIssuer, HTTPClient: &http.Client{Transport: server}})

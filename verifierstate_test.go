@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // stateVerifier returns a Verifier with a state file, and what it logs.
@@ -24,7 +26,7 @@ func stateVerifier(t *testing.T, file string, server *keyServer, f *testFeed) (*
 
 // A process that starts while the server is down verifies, and knows what was revoked.
 func TestStateOverRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t)), tag: `"1"`}
@@ -68,7 +70,7 @@ func TestStateOverRestart(t *testing.T) {
 
 // The file is written when something has changed, at most once a second, and at the end.
 func TestStateIsWrittenWhenSomethingChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
 		key := newTokenSigner(t, algEdDSA, "k1")
 		server := &keyServer{body: string(key.keySet(t))}
@@ -209,7 +211,7 @@ func TestReplaceFile(t *testing.T) {
 
 // A revoked key has the set fetched again, by way of the feed.
 func TestFeedDemandsKeys(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		old, next := newTokenSigner(t, algEdDSA, "old"), newTokenSigner(t, algEdDSA, "next")
 		server := &keyServer{body: string(old.keySet(t))}
 		f := &testFeed{}

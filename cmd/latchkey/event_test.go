@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/store/memory"
 )
@@ -54,7 +55,7 @@ func TestFollowEvents(t *testing.T) {
 		want  int
 	}{"from now on": {0, 0}, "since some time": {10 * time.Minute, 700}, "since long ago": {24 * time.Hour, 701}} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Run(t, func(t *testing.T) {
 				events := memory.Open(time.Now).Events()
 				p, other := id.NewProject(time.Now()), id.NewProject(time.Now())
 				happened(t, events, p, audit.SessionEnded)

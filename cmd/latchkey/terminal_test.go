@@ -10,9 +10,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 )
 
@@ -106,7 +106,7 @@ func TestProgressIsForTerminals(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		var out bytes.Buffer
 		p := &progress{w: &out, on: true}
 		step := func(want, format string, args ...any) {

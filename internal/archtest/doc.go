@@ -46,6 +46,7 @@ func house() []room {
 		{"internal/id", ground},
 		{"internal/fault", ground},
 		{"internal/spelling", ground},
+		{"internal/bubbletest", ground},
 
 		{"internal/audit", domain},
 		{"internal/revocation", domain},

@@ -17,9 +17,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/claim"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -225,7 +225,7 @@ func TestReasonsAreComplete(t *testing.T) {
 }
 
 func TestRoute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		m := metrics(t)
 		inside := ""
 		answers := map[string]http.HandlerFunc{

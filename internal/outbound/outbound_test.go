@@ -15,9 +15,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/webhook"
 )
 
@@ -179,7 +179,7 @@ func TestAttack38SlowReceiver(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Run(t, func(t *testing.T) {
 				s := New(Config{Networks: loopback})
 				ctx, cancel := context.WithCancel(t.Context())
 				s.plain.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
@@ -18,7 +19,7 @@ import (
 // Attack 42: while the store fails nobody is told that nothing was revoked, and
 // afterwards nothing is missing.
 func TestAttack42StoreFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		s := w.subscribe(revocation.Cursor{}, false)
 		defer s.Close()
@@ -58,7 +59,7 @@ func TestAttack42StoreFails(t *testing.T) {
 }
 
 func TestTooManySubscribers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false, func(c *revocation.HubConfig) { c.MaxSubscribers = 2 })
 		a, b := w.subscribe(revocation.Cursor{}, false), w.subscribe(revocation.Cursor{}, false)
 		defer b.Close()
@@ -202,7 +203,7 @@ func TestHubNeedsItsDeps(t *testing.T) {
 // One project's verifiers, or whoever has got hold of its key, don't keep all others from
 // their feeds.
 func TestOneProjectLeavesRoomForOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false, func(c *revocation.HubConfig) { c.MaxSubscribers = 16 })
 		greedy := w.p
 		fill := func() (n int) {

@@ -7,12 +7,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/revocation"
 )
 
 func TestWhereAReaderGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		for range 5 {
 			w.revoke()
@@ -61,7 +62,7 @@ func TestAReaderIsWoken(t *testing.T) {
 		"by a commit of another process": {true, 0, 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Run(t, func(t *testing.T) {
 				w := newWorld(t, c.deaf)
 				s := w.subscribe(revocation.Cursor{}, false)
 				defer s.Close()
@@ -83,7 +84,7 @@ func TestAReaderIsWoken(t *testing.T) {
 
 // Whoever asks after a change was acknowledged is told of it, whoever has made it.
 func TestWhatWasCommittedBeforeIsThere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, true)
 		s := w.subscribe(revocation.Cursor{}, false)
 		defer s.Close()
@@ -98,7 +99,7 @@ func TestWhatWasCommittedBeforeIsThere(t *testing.T) {
 }
 
 func TestProjectsAreApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		p, u := w.project()
 		mine := w.subscribe(revocation.Cursor{}, false)
@@ -127,7 +128,7 @@ func TestProjectsAreApart(t *testing.T) {
 }
 
 func TestNobodyReadsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		w.revoke()
 		time.Sleep(time.Hour)
@@ -169,7 +170,7 @@ func TestNobodyReadsNothing(t *testing.T) {
 // A cursor whose entry was swept goes on as long as memory knows it, and is never
 // answered with the same snapshot again and again.
 func TestCursorsOfWhatIsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		w.revoke()
 		s := w.subscribe(revocation.Cursor{}, false)
@@ -200,7 +201,7 @@ func TestCursorsOfWhatIsOver(t *testing.T) {
 }
 
 func TestWhatIsOverLeavesMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		s := w.subscribe(revocation.Cursor{}, false)
 		defer s.Close()
@@ -220,7 +221,7 @@ func TestWhatIsOverLeavesMemory(t *testing.T) {
 
 // More entries than memory keeps: readers who are behind get the rest from the store.
 func TestMoreThanMemoryKeeps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false, func(c *revocation.HubConfig) { c.Keep = 4 })
 		slow := w.subscribe(revocation.Cursor{}, false)
 		defer slow.Close()
@@ -265,7 +266,7 @@ func TestMoreThanMemoryKeeps(t *testing.T) {
 
 // What is committed while a project is being loaded is neither lost nor told twice.
 func TestCommitsDuringTheLoading(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t, false)
 		w.revoke()
 		p, _ := w.project()
@@ -290,7 +291,7 @@ func TestCommitsDuringTheLoading(t *testing.T) {
 // Attack 41: a clock that is ahead for a while makes nothing be forgotten that still
 // matters when it is right again.
 func TestAttack41ClockAheadForAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		var ahead atomic.Int64
 		w := newWorld(t, false, func(c *revocation.HubConfig) {
 			c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }

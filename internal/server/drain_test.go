@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/server"
 )
 
@@ -135,7 +136,7 @@ func (r *running) inFlight() (answered chan int) {
 func quick(d *server.Deps) { d.Config.DrainTimeout = 20 * time.Second }
 
 func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		r := run(t, quick)
 		r.answers("/livez", http.StatusOK)
 		release := r.hold()
@@ -170,7 +171,7 @@ func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 
 // Readiness fails first, so that a load balancer turns away before anything is refused.
 func TestDrainFailsReadinessFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		r := run(t, func(d *server.Deps) { d.Config.ShutdownDelay = 10 * time.Second })
 		r.answers("/readyz", http.StatusOK)
 		start := time.Now()
@@ -194,7 +195,7 @@ func TestDrainFailsReadinessFirst(t *testing.T) {
 }
 
 func TestDrainTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		r := run(t, quick)
 		r.hold()
 		answered := r.inFlight()
@@ -212,7 +213,7 @@ func TestDrainTimeout(t *testing.T) {
 
 // A connection on which nothing is asked doesn't hold the drain up.
 func TestDrainClosesIdleConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		r := run(t, quick)
 		silent, err := r.pipes.dial(t.Context(), "", "")
 		r.must(err)
@@ -237,7 +238,7 @@ func TestDrainClosesIdleConnections(t *testing.T) {
 
 // Somebody who sends a request a byte at a time is cut off.
 func TestSlowHeaders(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		r := run(t, quick)
 		c, err := r.pipes.dial(t.Context(), "", "")
 		r.must(err)
@@ -253,7 +254,7 @@ func TestSlowHeaders(t *testing.T) {
 
 // Run returns what Serve met, with its workers stopped.
 func TestListenerFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		r := run(t, quick)
 		r.answers("/livez", http.StatusOK)
 		r.pipes.Close()

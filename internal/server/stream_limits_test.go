@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/server"
 )
 
 func TestFeedPoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		// A snapshot is an answer although it is empty.
 		start := time.Now()
@@ -50,7 +51,7 @@ func TestFeedPoll(t *testing.T) {
 }
 
 func TestFeedPollsInPages(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		for range 2500 {
 			f.revoke(f.project)
@@ -69,7 +70,7 @@ func TestFeedPollsInPages(t *testing.T) {
 // Attacks 15 and 28: a key opens the feed of its own project and no other, and nothing
 // of another project is in it.
 func TestAttack15FeedOfAnotherProject(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		mine, other := f.project, f.world.project()
 		s := f.follow("")
@@ -95,7 +96,7 @@ func TestAttack15FeedOfAnotherProject(t *testing.T) {
 // Attack 42: while the store can't be read nobody is told that he knows everything, so
 // that strict verifiers notice; those who poll are told to come back.
 func TestAttack42FeedWithoutStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		s := f.follow("")
 		s.gets("snapshot", "live")
@@ -121,7 +122,7 @@ func TestAttack42FeedWithoutStore(t *testing.T) {
 }
 
 func TestFeedIsFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t, func(d *server.Deps) { d.Config.FeedSubscribers = 1 })
 		s := f.follow("")
 		s.gets("snapshot", "live")

@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 )
 
 func TestFeedStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		f.revoke(f.project)
 		s := f.follow("")
@@ -67,7 +68,7 @@ func TestFeedStream(t *testing.T) {
 }
 
 func TestFeedStreamIsOnlyForWhoAsks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		for accept, want := range map[string]bool{
 			"text/event-stream": true, "application/json, Text/Event-Stream;q=0.5": true, "text/event-stream; q=0": false,
@@ -87,7 +88,7 @@ func TestFeedStreamIsOnlyForWhoAsks(t *testing.T) {
 }
 
 func TestFeedStreamEndsByItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		var ends []time.Duration
 		for range 3 {
@@ -102,7 +103,7 @@ func TestFeedStreamEndsByItself(t *testing.T) {
 }
 
 func TestFeedDrain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		var streams []*follower
 		for range 5 {
@@ -130,7 +131,7 @@ func TestFeedDrain(t *testing.T) {
 
 // A subscriber who doesn't read is cut off; the others don't wait for him.
 func TestFeedSlowReader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		f := feed(t)
 		c, err := f.pipes.dial(t.Context(), "", "")
 		f.must(err)
@@ -168,7 +169,7 @@ func TestFeedEndsWithItsKey(t *testing.T) {
 		"expired": func(f *feeding) error { f.clock.Move(2 * time.Hour); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Run(t, func(t *testing.T) {
 				f := feed(t)
 				f.key, f.secret = f.verifyKey(f.project, f.clock.Now().Add(time.Hour))
 				s := f.follow("")

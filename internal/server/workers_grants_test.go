@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
@@ -15,7 +15,7 @@ import (
 // What users had by a deleted tenant is taken out of their grants, more than one chunk of
 // it in one round.
 func TestRoundTakesGrantsBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelInfo)
 		p, now := w.project(), w.clock.Now()
 		gone := directory.Tenant{ID: id.NewTenant(now), Project: p.ID, Name: "gone", Status: directory.Enabled}
@@ -49,7 +49,7 @@ func TestRoundTakesGrantsBack(t *testing.T) {
 // A permission's deletion that was cut off is finished, more than one chunk of it in one
 // round.
 func TestRoundFinishesDeletedPermissions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelInfo)
 		p, now := w.project(), w.clock.Now()
 		read := directory.Permission{Project: p.ID, Name: "read"}

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -17,7 +17,7 @@ import (
 // A deleted project stays for as long as verifiers may need it, its keys as they are, and
 // is removed then with all that it has.
 func TestRoundErasesDeletedProjects(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelInfo)
 		gone, kept := w.project(), w.project()
 		w.sessions(gone, w.user(gone), 450, 365*day)

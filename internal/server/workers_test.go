@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/key"
@@ -72,7 +72,7 @@ func (w *world) user(p directory.Project) id.User {
 // What is over for long enough goes, in chunks; what lives, or was over not long ago,
 // stays.
 func TestRoundRemovesSessions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelInfo)
 		p := w.project()
 		u := w.user(p)
@@ -140,7 +140,7 @@ func TestRoundNeverRemovesLiveSessions(t *testing.T) {
 }
 
 func TestRoundRemovesEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelError)
 		p := w.project()
 		for i := range 405 {
@@ -269,7 +269,7 @@ func TestEachProject(t *testing.T) {
 }
 
 func TestWorkersRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelInfo)
 		ctx, stop := context.WithCancel(t.Context())
 		var rounds []time.Duration
@@ -291,7 +291,7 @@ func TestWorkersRun(t *testing.T) {
 
 // Stopping doesn't wait until millions of rows are removed.
 func TestWorkersStopInARound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelInfo)
 		p := w.project()
 		w.sessions(p, w.user(p), 1000, time.Hour)
@@ -311,7 +311,7 @@ func TestWorkersStopInARound(t *testing.T) {
 // Attack 41: a clock that is ahead for a while makes no revocation be forgotten that
 // verifiers need when it is right again.
 func TestAttack41RoundWhileTheClockIsAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newApp(t, slog.LevelError)
 		p := w.project()
 		set := w.signIn(p, "ada")

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-dev/latchkey"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/policy"
 	"github.com/latchkey-dev/latchkey/internal/session"
@@ -169,7 +169,7 @@ func TestForeseeSteps(t *testing.T) {
 // takes another one.
 func TestForeseeLeavesHalfOfTheTime(t *testing.T) {
 	const callers, steps, took = 5, 6, 3 * time.Millisecond
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := &terms{}
 		for range steps * 200 {
 			s.list = append(s.list, session.Term{ID: id.NewSession(opening), State: session.State{CreatedAt: opening, AbsoluteAt: opening.Add(day), RotatedAt: opening}})
@@ -202,7 +202,7 @@ func TestForeseeLeavesHalfOfTheTime(t *testing.T) {
 
 // Who waits for their turn, or pauses, stops as soon as their context ends.
 func TestForeseeStopsBetweenSteps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		s := &terms{}
 		for range 1000 {
 			s.list = append(s.list, session.Term{ID: id.NewSession(opening), State: session.State{AbsoluteAt: opening.Add(day)}})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/directory"
 	"github.com/latchkey-dev/latchkey/internal/id"
 	"github.com/latchkey-dev/latchkey/internal/policy"
@@ -189,7 +190,7 @@ func (w *world) jump(d time.Duration) {
 // bubble runs a test with a clock of its own.
 func bubble(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t)) })
+	bubbletest.Run(t, func(t *testing.T) { test(t, newWorld(t)) })
 }
 
 // pass lets time go by.

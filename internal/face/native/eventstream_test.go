@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey"
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/id"
 )
 
@@ -98,7 +99,7 @@ func (w *world) written(t testing.TB, p id.Project) string {
 // Who follows gets what is written from then on, soon, and after a break what was written
 // meanwhile: everything once.
 func TestEventStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t)
 		other := w.another(t)
 		w.written(t, w.project)
@@ -142,7 +143,7 @@ func TestEventStream(t *testing.T) {
 
 // A place that isn't of this log starts over; that of the beginning has everything.
 func TestEventStreamPlaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.written(t, w.project)
 		all, err := w.store.Events().List(t.Context(), audit.Query{Project: w.project, Limit: 999})
@@ -171,7 +172,7 @@ func TestEventStreamPlaces(t *testing.T) {
 // A server that drains, and a key that is gone, end a stream; one project can't hold all
 // places.
 func TestEventStreamEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t)
 		full := 0
 		var ends []func()
@@ -207,7 +208,7 @@ func TestEventStreamEnds(t *testing.T) {
 			return w.manage("DELETE", "", fmt.Sprintf(`{"confirm":%q}`, w.project))
 		},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Run(t, func(t *testing.T) {
 			w := newWorld(t)
 			answer, end := w.follow(t, "", "")
 			defer end()
@@ -234,7 +235,7 @@ func (s slow) Write(b []byte) (int, error) {
 
 // Attack: somebody whose key is gone goes on reading, so slowly that there is always more.
 func TestAttackSlowReaderOutlivesItsKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t)
 		for range 20 * 256 { // 20 parts, three minutes
 			w.written(t, w.project)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 )
 
 // held is an answer that keeps the deadline of its writes.
@@ -42,7 +44,7 @@ func (h *held) deadlines() (now, written time.Time) {
 // Every write to a subscriber has a deadline, and the silence between two has none: with
 // HTTP/2 a deadline that passes ends a stream in which nobody writes.
 func TestStreamDeadlines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		c := call{method: "GET", path: "/" + w.project.String() + "/revocations", bearer: w.key, header: http.Header{"Accept": {"text/event-stream"}}}

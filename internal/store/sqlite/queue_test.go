@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
+	"github.com/latchkey-dev/latchkey/internal/bubbletest"
 	"github.com/latchkey-dev/latchkey/internal/fault"
 	"github.com/latchkey-dev/latchkey/internal/session"
 	"github.com/latchkey-dev/latchkey/internal/store/sqlite/engine"
@@ -99,7 +100,7 @@ func TestCallsThatWaitShareATransactionInOrder(t *testing.T) {
 		commits []int
 	}{"all": {0, []int{1, 5}}, "two": {2, []int{1, 2, 2, 1}}, "one": {1, []int{1, 1, 1, 1, 1, 1}}} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Run(t, func(t *testing.T) {
 				b := hold(t, Options{MaxBatch: c.max})
 				order := []string{"a", "b", "c", "d", "e"}
 				var done []*error
@@ -121,7 +122,7 @@ func TestCallsThatWaitShareATransactionInOrder(t *testing.T) {
 }
 
 func TestACallThatWaitsCanBeCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		b := hold(t, Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		first := b.call(ctx, "first", note("first")) // the next leader
@@ -147,7 +148,7 @@ func TestACallThatWaitsCanBeCancelled(t *testing.T) {
 }
 
 func TestACallThatWasTakenUpTellsItsResult(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		b := hold(t, Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		leader := b.call(t.Context(), "leader", func(tx *transaction) error {
@@ -209,7 +210,7 @@ func TestAFailureFailsItsCallAlone(t *testing.T) {
 		}, fault.Internal, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Run(t, func(t *testing.T) {
 				b := hold(t, Options{})
 				before := b.call(t.Context(), "before", note("before"))
 				bad := b.call(t.Context(), "bad", c.run)
@@ -244,7 +245,7 @@ func TestAFailureFailsItsCallAlone(t *testing.T) {
 }
 
 func TestCloseWaitsForThoseBefore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Run(t, func(t *testing.T) {
 		b := hold(t, Options{})
 		before := b.call(t.Context(), "before", note("before"))
 		closed := make(chan error, 1)
