@@ -51,7 +51,7 @@ func (f *Face) accessKeyRoutes() []Route {
 		{
 			Method: "DELETE", Pattern: path + "/{accessKey}", ID: "deleteAccessKey", Tag: tagAccess, Scope: scope,
 			Summary: "Delete an access key", About: "It, and the tokens that were got with it, end at once.", Answer: nothing{},
-			serve: f.managed(scope, f.deleteAccessKey),
+			serve: f.managed(scope, deleting(pathAccessKey, f.d.Directory.DeleteAccessKey)),
 		},
 		{
 			Method: "POST", Pattern: "/{project}/access-keys/exchange", ID: "exchangeAccessKey", Tag: tagAccess,
@@ -223,20 +223,6 @@ func (f *Face) rotateAccessKey(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, latchkey.NewAccessKey{Key: rendered[0], Secret: clear.Reveal()})
-}
-
-func (f *Face) deleteAccessKey(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
-		return err
-	}
-	k, err := pathAccessKey(r)
-	if err != nil {
-		return err
-	}
-	if err := f.d.Directory.DeleteAccessKey(r.Context(), c.project, k, c.origin); err != nil {
-		return err
-	}
-	return wire.JSON(w, http.StatusOK, nothing{})
 }
 
 // renderAccessKeys shows access keys with the names of what they are granted.

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/latchkey-dev/latchkey/internal/audit"
@@ -156,4 +157,22 @@ func (f *Face) admit(by Limiter, c wire.Client) error {
 		return fault.New(fault.RateLimited, "Too many requests came from your network; keep your tokens and try again later.").After(wait)
 	}
 	return nil
+}
+
+// deleting serves the deletion of what the path names: without a body, answered with
+// nothing.
+func deleting[ID any](path func(*http.Request) (ID, error), do func(context.Context, id.Project, ID, audit.Origin) error) func(http.ResponseWriter, *http.Request, caller) error {
+	return func(w http.ResponseWriter, r *http.Request, c caller) error {
+		if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
+			return err
+		}
+		which, err := path(r)
+		if err != nil {
+			return err
+		}
+		if err := do(r.Context(), c.project, which, c.origin); err != nil {
+			return err
+		}
+		return wire.JSON(w, http.StatusOK, nothing{})
+	}
 }

@@ -41,7 +41,7 @@ func (f *Face) roleRoutes() []Route {
 		},
 		{
 			Method: "DELETE", Pattern: one, ID: "deleteRole", Tag: tagRoles, Scope: scope,
-			Summary: "Remove a role; whoever had it has it no more", Answer: nothing{}, serve: f.managed(scope, f.deleteRole),
+			Summary: "Remove a role; whoever had it has it no more", Answer: nothing{}, serve: f.managed(scope, deleting(pathRole, f.d.Directory.DeleteRole)),
 		},
 	}
 }
@@ -138,18 +138,4 @@ func (f *Face) changeRole(w http.ResponseWriter, r *http.Request, c caller) erro
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderRole(role))
-}
-
-func (f *Face) deleteRole(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
-		return err
-	}
-	id, err := pathRole(r)
-	if err != nil {
-		return err
-	}
-	if err := f.d.Directory.DeleteRole(r.Context(), c.project, id, c.origin); err != nil {
-		return err
-	}
-	return wire.JSON(w, http.StatusOK, nothing{})
 }

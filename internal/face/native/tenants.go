@@ -41,7 +41,7 @@ func (f *Face) tenantRoutes() []Route {
 		{
 			Method: "DELETE", Pattern: one, ID: "deleteTenant", Tag: tagTenants, Scope: scope,
 			Summary: "Remove a tenant and its roles, and end the sessions in which it is the current one",
-			About:   "Its members stay users of the project.", Answer: nothing{}, serve: f.managed(scope, f.deleteTenant),
+			About:   "Its members stay users of the project.", Answer: nothing{}, serve: f.managed(scope, deleting(pathTenant, f.d.Directory.DeleteTenant)),
 		},
 	}
 }
@@ -119,18 +119,4 @@ func (f *Face) changeTenant(w http.ResponseWriter, r *http.Request, c caller) er
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, renderTenant(t))
-}
-
-func (f *Face) deleteTenant(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
-		return err
-	}
-	id, err := pathTenant(r)
-	if err != nil {
-		return err
-	}
-	if err := f.d.Directory.DeleteTenant(r.Context(), c.project, id, c.origin); err != nil {
-		return err
-	}
-	return wire.JSON(w, http.StatusOK, nothing{})
 }

@@ -54,7 +54,7 @@ func (f *Face) userRoutes() []Route {
 		{
 			Method: "DELETE", Pattern: one, ID: "deleteUser", Tag: tagUsers, Scope: scope,
 			Summary: "Remove a user and end all sessions of the user", Answer: nothing{},
-			serve: f.managed(scope, f.deleteUser),
+			serve: f.managed(scope, deleting(pathUser, f.d.Directory.DeleteUser)),
 		},
 	}
 }
@@ -218,20 +218,6 @@ func (f *Face) changeUser(w http.ResponseWriter, r *http.Request, c caller) erro
 		return err
 	}
 	return f.answerUser(w, r, http.StatusOK, u)
-}
-
-func (f *Face) deleteUser(w http.ResponseWriter, r *http.Request, c caller) error {
-	if err := wire.Decode(r, wire.MaxBody, &nothing{}); err != nil {
-		return err
-	}
-	id, err := pathUser(r)
-	if err != nil {
-		return err
-	}
-	if err := f.d.Directory.DeleteUser(r.Context(), c.project, id, c.origin); err != nil {
-		return err
-	}
-	return wire.JSON(w, http.StatusOK, nothing{})
 }
 
 // signer is the user of a sign-in: named by an id or a login id, or described.

@@ -42,7 +42,7 @@ func (f *Face) webhookRoutes() []Route {
 		},
 		{
 			Method: "DELETE", Pattern: one, ID: "deleteWebhook", Tag: tagWebhooks, Scope: scope,
-			Summary: "Delete a webhook with what it had still to deliver", Answer: nothing{}, serve: f.managed(scope, f.deleteWebhook),
+			Summary: "Delete a webhook with what it had still to deliver", Answer: nothing{}, serve: f.managed(scope, deleting(pathWebhook, f.d.Webhooks.Delete)),
 		},
 		{
 			Method: "POST", Pattern: one + "/rotate", ID: "rotateWebhook", Tag: tagWebhooks, Scope: scope,
@@ -163,17 +163,6 @@ func bare(r *http.Request) (id.Webhook, error) {
 		return id.Webhook{}, err
 	}
 	return pathWebhook(r)
-}
-
-func (f *Face) deleteWebhook(w http.ResponseWriter, r *http.Request, c caller) error {
-	wh, err := bare(r)
-	if err == nil {
-		err = f.d.Webhooks.Delete(r.Context(), c.project, wh, c.origin)
-	}
-	if err != nil {
-		return err
-	}
-	return wire.JSON(w, http.StatusOK, nothing{})
 }
 
 func (f *Face) rotateWebhook(w http.ResponseWriter, r *http.Request, c caller) error {
