@@ -120,7 +120,7 @@ func (s *Service) refreshed(ctx context.Context, p *project, row session.Row, su
 	if _, member := holder.User.Grants.In(b.row.Tenant); !member && !b.row.Tenant.IsZero() {
 		b.row, _ = p.left(b, now)
 	}
-	if b.row.Tenant.IsZero() && p.entersAlone(row.ID) {
+	if b.row.Tenant.IsZero() && p.entersAlone(p.documents.acts(row.ID)) {
 		b.row.Tenant = b.authorization().Sole()
 	}
 	return b, nil

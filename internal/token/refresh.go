@@ -137,18 +137,17 @@ func (s *Service) rotate(ctx context.Context, in Presentation, p *project, c Cre
 // entersAlone reports whether a refresh makes the only tenant of its user the current one.
 // Where sign-in actions are to be asked about that, only a change of tenant does: they may
 // deny it, or require what the session hasn't shown.
-func (p *project) entersAlone(s id.Session) bool {
-	return p.Settings.AutoTenant && !p.documents.acts(s)
-}
+func (p *project) entersAlone(acts bool) bool { return p.Settings.AutoTenant && !acts }
 
 func (p *project) refresh(c Credential, in Presentation, t terms) session.Refresh {
+	acts := p.documents.acts(c.Session)
 	return session.Refresh{
 		Project: p.ID, Session: c.Session, Version: p.Version, SigningKey: p.ring.Active(), Origin: in.Origin,
 		Request: session.Request{
 			Token: c.Token, Parent: c.Parent, Next: id.NewRefresh(), ComposedAt: in.ComposedAt,
 			Context: in.Context, ReadOnly: t.readOnly, Policy: p.policy,
 		},
-		AutoTenant: p.entersAlone(c.Session), Move: t.move, Acts: p.documents.acts(c.Session), Overrides: p.rules.Tenants,
+		AutoTenant: p.entersAlone(acts), Move: t.move, Acts: acts, Overrides: p.rules.Tenants,
 	}
 }
 

@@ -78,8 +78,11 @@ func (d pages) of(k document.Kind, about string) compiled {
 	return page.versions[page.state.For(latchkey.Share(about))]
 }
 
-// acts reports whether there are sign-in actions for a session.
-func (d pages) acts(of id.Session) bool { return d.of(document.SignIn, of.String()).n > 0 }
+// acts reports whether there are sign-in actions for a session. Every refresh asks.
+func (d pages) acts(of id.Session) bool {
+	_, there := d[document.SignIn]
+	return there && d.of(document.SignIn, of.String()).n > 0
+}
 
 // asks reports whether some version of a template has expressions: only then the holder
 // of a token has to be known.
